@@ -1,0 +1,129 @@
+"""What one operation of a program is.
+
+An operation is one system call, or one of the few things that connect system calls: comparing bytes that a call
+wrote, a jump (forward only: a program always ends), setting a register, a sync point with the parent, and the
+choice of the descriptor on which failures are reported.  csrc/stage.c is the other half of this file: the kinds
+and argument kinds have the same numbers there (tests/rules compares them).
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import errno_words, go_strerror
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# operation kinds
+CALL = 0  # registers[into] = syscall(number, arguments); an errno in `tolerated` goes to `target`
+CHECK = 1  # (memory & mask) == expected, else fail with errno `number`, or go to `target` if there is one
+SET = 2  # registers[into] = argument
+JUMP = 3  # go to `target` if argument 0 == argument 1
+SYNC = 4  # tell the parent (sync number, value), wait for its answer, store the answer's payload
+REPORT = 5  # from here on failures are written to this descriptor
+
+KIND_NAMES = ("call", "check", "set", "jump", "sync", "report")
+
+# argument kinds
+IMMEDIATE = 0
+POINTER = 1
+REGISTER = 2
+
+MAX_REGISTERS = 64
+MAX_ARGUMENTS = 6
+MAX_TOLERATED = 4
+NEXT = 0xFFFF  # as a target: the following operation
+
+
+class Register:
+    """A register of the stage: 64 bits, starts as 0."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __repr__(self) -> str:
+        return f"r{self.index}"
+
+
+class Pointer:
+    """`size` bytes at `offset` of the data block."""
+
+    __slots__ = ("offset", "size")
+
+    def __init__(self, offset: int, size: int) -> None:
+        self.offset = offset
+        self.size = size
+
+    def __repr__(self) -> str:
+        return f"data[{self.offset}:{self.offset + self.size}]"
+
+    def field(self, offset: int, size: int) -> Pointer:
+        """A part of what this points to."""
+        if offset < 0 or offset + size > self.size:
+            raise ValueError(f"{offset}:{offset + size} is outside {self!r}")
+        return Pointer(self.offset + offset, size)
+
+
+class Target:
+    """A place to jump to; `index` is the operation's, once `Program.here` has set it."""
+
+    __slots__ = ("index",)
+
+    def __init__(self) -> None:
+        self.index = -1
+
+
+class Label:
+    """What an operation is for, kept on the Python side: it never enters the container.
+
+    place    where in config.json it came from: `mounts[3]`, or "" for the runtime's own needs
+    subject  which one, as the user knows it: `/proc`
+    doing    what is being done: `mount proc`
+    says     when not "", the whole sentence instead: what engines match on.  `{errno}` becomes the errno's words.
+    """
+
+    __slots__ = ("doing", "place", "says", "subject")
+
+    def __init__(self, place: str, subject: str, doing: str, says: str = "") -> None:
+        self.place = place
+        self.subject = subject
+        self.doing = doing
+        self.says = says
+
+    def failure(self, errno: int) -> str:
+        """The one line a user reads when this operation failed with this (positive) errno."""
+        if self.says:
+            return self.says.replace("{errno}", go_strerror(errno))
+        where = f"{self.place} {self.subject}".strip()
+        return ": ".join(part for part in (where, self.doing, errno_words(errno)) if part)
+
+
+class Operation:
+    """One line of a program.  Not a Record: a container has hundreds, and this constructor costs a third."""
+
+    __slots__ = ("arguments", "into", "kind", "label", "name", "negated", "number", "target", "tolerated")
+
+    def __init__(
+        self,
+        kind: int,
+        name: str,
+        arguments: Sequence[int | Pointer | Register],
+        label: Label,
+        *,
+        into: Register | None = None,
+        tolerated: Sequence[int] = (),
+        target: Target | None = None,
+        number: int = 0,
+        negated: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.name = name  # the system call's, or the sync point's
+        self.arguments = arguments
+        self.label = label
+        self.into = into
+        self.tolerated = tolerated  # errnos that are not failures
+        self.target = target  # where to go on them; None: the next operation
+        self.number = number  # CHECK: the errno of a mismatch; SYNC: the sync number
+        self.negated = negated  # CHECK, JUMP: differs instead of equals

@@ -1,0 +1,62 @@
+/*
+ * What Python's own modules lack, host side: one system call or one indivisible sequence a function.
+ *
+ * Every function returns >= 0, or -errno.  None allocates, logs, reads the environment or decides anything.  Every
+ * descriptor made here is close-on-exec.  csrc/build.py takes these declarations for cffi; keep them plain.
+ */
+#ifndef PYRUNC_HELPER_H
+#define PYRUNC_HELPER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* [cffi */
+
+/*
+ * clone3(2) with CLONE_VM|CLONE_VFORK|CLONE_PIDFD|CLONE_CLEAR_SIGHAND and `flags`, then execveat(2) of `stage`.
+ * In the child fds[i] becomes descriptor 3+i, 0 to 2 stay, everything else is close-on-exec.  `cgroup` >= 0 is the
+ * cgroup v2 directory to be born in (CLONE_INTO_CGROUP, Linux 5.7).  Returns the pid; *pidfd is its pidfd.
+ * A child that could not become the stage has been waited for, and its errno is returned.
+ */
+int64_t pyrunc_spawn_stage(int stage, const int *fds, size_t count, uint64_t flags, int cgroup, int *pidfd);
+
+/* openat2(2), Linux 5.6; O_CLOEXEC is added. */
+int64_t pyrunc_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+
+/* open_tree(2), Linux 5.2; OPEN_TREE_CLOEXEC is added. */
+int64_t pyrunc_open_tree(int directory, const char *path, uint32_t flags);
+
+/* mount_setattr(2), Linux 5.12, on the mount itself (AT_EMPTY_PATH) with further `flags` (AT_RECURSIVE). */
+int64_t pyrunc_mount_setattr(int mount, uint32_t flags, uint64_t set, uint64_t clear, uint64_t propagation,
+			     int user_namespace);
+
+/* f_type of fstatfs(2): the magic number of the file system a descriptor is on. */
+int64_t pyrunc_file_system_magic(int descriptor);
+
+/* A pair of connected AF_UNIX sockets of `type`, close-on-exec, in pair[0] and pair[1]. */
+int64_t pyrunc_socketpair(int type, int *pair);
+
+/* connect(2) to the AF_UNIX stream socket at `path`; ENAMETOOLONG if it does not fit sockaddr_un. */
+int64_t pyrunc_connect_unix(const char *path);
+
+/* sendmsg(2) of `length` bytes with one descriptor (SCM_RIGHTS), MSG_NOSIGNAL. */
+int64_t pyrunc_send_descriptor(int socket, const char *data, size_t length, int descriptor);
+
+/* recvmsg(2) of one message with exactly one descriptor, which is returned; its bytes go to `data`.  EPROTO else. */
+int64_t pyrunc_receive_descriptor(int socket, char *data, size_t capacity);
+
+/* prlimit(2): set the limits of `pid`. */
+int64_t pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
+
+/* prctl(2) PR_SET_CHILD_SUBREAPER. */
+int64_t pyrunc_set_child_subreaper(int on);
+
+/* The signals this process ignores, signal n as bit n-1 of *mask: execve(2) would hand them on. */
+int64_t pyrunc_ignored_signals(uint64_t *mask);
+
+/* signalfd(2) for the signals of `mask` (signal n is bit n-1), blocked in this thread from now on. */
+int64_t pyrunc_signalfd(uint64_t mask);
+
+/* cffi] */
+
+#endif

@@ -284,3 +284,8 @@ int64_t pyrunc_signalfd(uint64_t mask)
 		return -(int64_t)errno;
 	return result_of(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
+
+int64_t pyrunc_close_on_exec_from(int first)
+{
+	return result_of(syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC));
+}

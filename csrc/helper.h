@@ -57,6 +57,9 @@ int64_t pyrunc_ignored_signals(uint64_t *mask);
 /* signalfd(2) for the signals of `mask` (signal n is bit n-1), blocked in this thread from now on. */
 int64_t pyrunc_signalfd(uint64_t mask);
 
+/* close_range(2) with CLOSE_RANGE_CLOEXEC (Linux 5.11) from `first` up: what a caller leaked to us goes no further. */
+int64_t pyrunc_close_on_exec_from(int first);
+
 /* cffi] */
 
 #endif

@@ -1,0 +1,18 @@
+"""The host-side mount calls: trees cloned for a stage that could not reach their paths itself."""
+
+from __future__ import annotations
+
+from pyrunc.kernel.constants import AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE
+from pyrunc.kernel.files import Fd
+from pyrunc.kernel.lib import check, helper
+
+
+def clone_tree(path: str, *, recursive: bool) -> Fd:
+    """open_tree(2) with OPEN_TREE_CLONE: a detached copy of the mount (tree) at a host path."""
+    flags = OPEN_TREE_CLONE | (AT_RECURSIVE if recursive else 0)
+    return Fd(check(helper.pyrunc_open_tree(AT_FDCWD, path.encode("utf-8", "surrogateescape"), flags)))
+
+
+def file_system_magic(descriptor: Fd) -> int:
+    """f_type of statfs(2)."""
+    return check(helper.pyrunc_file_system_magic(descriptor.number))

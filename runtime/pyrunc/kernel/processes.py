@@ -1,0 +1,102 @@
+"""Processes: starting the stage, waiting, signals by pidfd, who is who."""
+
+from __future__ import annotations
+
+import posix
+from _signal import pidfd_send_signal as _pidfd_send_signal
+from errno import ECHILD, ENOENT, ESRCH
+from select import POLLIN, poll
+
+from pyrunc.kernel.files import Fd, read_file
+from pyrunc.kernel.lib import check, helper, integer_array, integers, unsigned
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def spawn_stage(stage: Fd, descriptors: Sequence[int], flags: int, cgroup: int) -> tuple[int, Fd]:
+    """clone3(2) of the stage with these descriptors as 3, 4, …; `cgroup` -1 stays in ours.  The pid and its pidfd."""
+    pidfd = integers(1)
+    fds = integer_array(list(descriptors))
+    pid = check(helper.pyrunc_spawn_stage(stage.number, fds, len(descriptors), flags, cgroup, pidfd))
+    return pid, Fd(pidfd[0])
+
+
+def open_pidfd(pid: int) -> Fd | None:
+    """A pidfd (close-on-exec by birth, pidfd_open(2)), or None when there is no such process."""
+    try:
+        return Fd(posix.pidfd_open(pid))
+    except OSError as error:
+        if error.errno == ESRCH:
+            return None
+        raise
+
+
+def send_signal(pidfd: Fd, number: int) -> bool:
+    """pidfd_send_signal(2); False when the process is gone."""
+    try:
+        _pidfd_send_signal(pidfd.number, number)
+    except OSError as error:
+        if error.errno == ESRCH:
+            return False
+        raise
+    return True
+
+
+def wait_for_exit(pidfd: Fd, timeout_seconds: float | None = None) -> bool:
+    """Whether the process ended in time (a pidfd polls readable then); not a waitpid(2)."""
+    poller = poll()
+    poller.register(pidfd.number, POLLIN)
+    return bool(poller.poll(None if timeout_seconds is None else timeout_seconds * 1000))
+
+
+def reap(pid: int) -> int | None:
+    """waitpid(2) of our child: its wait status, or None when it is not our child (any more)."""
+    try:
+        return posix.waitpid(pid, 0)[1]
+    except OSError as error:
+        if error.errno == ECHILD:
+            return None
+        raise
+
+
+def start_time(pid: int) -> tuple[int, str] | None:
+    """(starttime, state letter) of /proc/PID/stat, fields 22 and 3: proc_pid_stat(5); None when there is none.
+
+    With the pid this names one process of this boot.  A zombie has state Z, one being reaped X.
+    """
+    try:
+        content = read_file(f"/proc/{pid}/stat")
+    except OSError as error:
+        if error.errno in (ENOENT, ESRCH):
+            return None
+        raise
+    # The name in field 2 may hold anything, parentheses and spaces too: count from its last ")".
+    fields = content[content.rindex(b")") + 2 :].split()
+    return int(fields[19]), fields[0].decode()
+
+
+def boot_id() -> str:
+    """Changes with every boot: random(4)."""
+    return read_file("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def set_child_subreaper() -> None:
+    check(helper.pyrunc_set_child_subreaper(1))
+
+
+def set_limits(pid: int, resource: int, soft: int, hard: int) -> None:
+    """prlimit(2); RLIM_INFINITY is 2**64 - 1."""
+    check(helper.pyrunc_prlimit(pid, resource, soft, hard))
+
+
+def ignored_signals() -> tuple[int, ...]:
+    """Signals this process ignores: execve(2) hands that on to what we start."""
+    mask = unsigned()
+    check(helper.pyrunc_ignored_signals(mask))
+    return tuple(number for number in range(1, 65) if mask[0] >> number - 1 & 1)
+
+
+def close_on_exec_from(first: int) -> None:
+    check(helper.pyrunc_close_on_exec_from(first))

@@ -1,0 +1,92 @@
+"""Hooks in the runtime's namespaces: prestart, createRuntime, poststart, poststop (config.md#posix-platform-hooks).
+
+A hook gets the state on stdin, its own environment and nothing else of ours: descriptors above 2 are close-on-exec,
+and without `env` its environment is empty (CVE-2025-23266: never the image's).
+"""
+
+from __future__ import annotations
+
+import posix
+from posix import POSIX_SPAWN_DUP2 as DUP2
+
+from pyrunc.errors import HookFailed, go_strerror
+from pyrunc.kernel.constants import MFD_CLOEXEC
+from pyrunc.kernel.files import Fd
+from pyrunc.kernel.processes import open_pidfd, reap, send_signal, wait_for_exit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ocispec.config import Hook
+
+_SIGKILL = 9
+_KEPT_OUTPUT = 4096  # bytes of a failing hook's output that go into the error
+_ALL_SIGNALS = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
+
+
+def run_hooks(kind: str, hooks: Sequence[Hook], state: bytes, cwd: str) -> None:
+    """Run hooks of one kind in listed order.  HookFailed says which one, how it ended, and what it printed."""
+    for index, hook in enumerate(hooks):
+        run_hook(f"{kind} hook #{index}", hook, state, cwd)
+
+
+def run_hook(name: str, hook: Hook, state: bytes, cwd: str) -> None:
+    """One hook.  stdin and the output are memfds: a hook that reads or writes late, or never, blocks nobody."""
+    with _memory(state) as given, _memory(b"") as stdout, _memory(b"") as stderr:
+        problem = _run(hook, given, stdout, stderr, cwd)
+        if problem:
+            shown = f", stdout: {_content(stdout)}, stderr: {_content(stderr)}"
+            raise HookFailed(f"error running {name}: {problem}{shown}")
+
+
+def _run(hook: Hook, given: Fd, stdout: Fd, stderr: Fd, cwd: str) -> str:
+    """What went wrong, or ""."""
+    previous = posix.getcwd()
+    posix.chdir(cwd)  # posix_spawn(3) has no portable way to set it; nobody else runs in this process
+    try:
+        pid = posix.posix_spawn(
+            hook.path,
+            hook.args or (hook.path,),
+            environment(hook.env),
+            file_actions=[(DUP2, given.number, 0), (DUP2, stdout.number, 1), (DUP2, stderr.number, 2)],
+            setsigmask=[],
+            setsigdef=_ALL_SIGNALS,
+        )
+    except OSError as error:
+        return f"fork/exec {hook.path}: {go_strerror(error.errno)}"
+    finally:
+        posix.chdir(previous)
+    pidfd = open_pidfd(pid)
+    if pidfd is not None and hook.timeout is not None and not wait_for_exit(pidfd, hook.timeout):
+        send_signal(pidfd, _SIGKILL)
+        reap(pid)
+        return f"hook ran past specified timeout of {hook.timeout:.1f}s"
+    return describe_status(reap(pid) or 0)
+
+
+def environment(entries: Sequence[str]) -> dict[str, str]:
+    """`NAME=value` entries; the last of a name wins, as in runc."""
+    return dict(entry.partition("=")[::2] for entry in entries)  # type: ignore[misc]
+
+
+def describe_status(status: int) -> str:
+    """A wait status in Go's words, "" for success: what users of runc's errors know."""
+    if posix.WIFSIGNALED(status):
+        return f"signal: {posix.WTERMSIG(status)}"
+    code = posix.WEXITSTATUS(status)
+    return f"exit status {code}" if code else ""
+
+
+def _memory(content: bytes) -> Fd:
+    memory = Fd(posix.memfd_create("hook", MFD_CLOEXEC))
+    posix.write(memory.number, content)
+    posix.lseek(memory.number, 0, 0)
+    return memory
+
+
+def _content(output: Fd) -> str:
+    """The tail of what a hook printed."""
+    size = posix.fstat(output.number).st_size
+    tail = posix.pread(output.number, _KEPT_OUTPUT, max(0, size - _KEPT_OUTPUT))
+    return tail.decode("utf-8", "replace").strip()

@@ -1,0 +1,107 @@
+"""Starting the stage and talking to it.
+
+CVE-2019-5736: what a container sees as /proc/PID/exe is the sealed memfd below, a copy of a few kilobytes that
+cannot be written, grown or unsealed; neither Python nor any file of the host is ever its executable.
+"""
+
+from __future__ import annotations
+
+import posix
+from errno import EINVAL
+from fcntl import fcntl
+
+from pyrunc.errors import ProtocolError, StageFailed
+from pyrunc.kernel.constants import (
+    F_ADD_SEALS,
+    F_SEAL_GROW,
+    F_SEAL_SEAL,
+    F_SEAL_SHRINK,
+    F_SEAL_WRITE,
+    MFD_ALLOW_SEALING,
+    MFD_CLOEXEC,
+    MFD_EXEC,
+)
+from pyrunc.kernel.files import Fd, read_file
+from pyrunc.kernel.lib import LIBRARY_DIRECTORY
+from pyrunc.kernel.processes import reap, send_signal, spawn_stage
+from pyrunc.kernel.sockets import read_exactly, socket_pair, write_all
+from pyrunc.process.sync import ANSWER, MALFORMED, MESSAGE
+from pyrunc.program.encode import encode
+from pyrunc.program.numbers import NUMBERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyrunc.process.descriptors import Descriptors
+    from pyrunc.program.builder import Program
+    from pyrunc.program.operations import Operation
+
+_SIGKILL = 9
+
+
+def sealed_stage() -> Fd:
+    """The stage's image in a memfd that nobody can change any more."""
+    image = read_file(f"{LIBRARY_DIRECTORY}/stage")
+    try:
+        memory = Fd(posix.memfd_create("pyrunc", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC))
+    except OSError as error:
+        if error.errno != EINVAL:  # MFD_EXEC is Linux 6.3; before that every memfd may be executed
+            raise
+        memory = Fd(posix.memfd_create("pyrunc", MFD_CLOEXEC | MFD_ALLOW_SEALING))
+    posix.write(memory.number, image)
+    fcntl(memory.number, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+    return memory
+
+
+class Stage:
+    """A running stage: its pid, its pidfd, our end of the socket, the program whose indices it speaks of."""
+
+    def __init__(self, program: Program, machine: str, descriptors: Descriptors) -> None:
+        self.program = program
+        self._encoded = encode(program, NUMBERS[machine])
+        self._descriptors = descriptors
+        self.pid = 0
+        self.pidfd = Fd(-1)
+        self.socket = Fd(-1)
+
+    def start(self, opened: Mapping[str, int], clone_flags: int, cgroup: int) -> None:
+        """clone3 into the namespaces of `clone_flags` and, when >= 0, the cgroup; then the program goes over."""
+        self.socket, theirs = socket_pair()
+        with theirs, sealed_stage() as image:
+            fds = self._descriptors.arrange({**opened, "socket": theirs.number})
+            self.pid, self.pidfd = spawn_stage(image, fds, clone_flags, cgroup)
+        write_all(self.socket, self._encoded)  # a stage that died meanwhile shows as EOF in `receive`
+
+    def receive(self) -> tuple[Operation, int] | None:
+        """The next sync point: its operation and value.  None when the stage is gone without a word.
+
+        Raises StageFailed with the operation's label when an operation failed.
+        """
+        message = read_exactly(self.socket, MESSAGE.size)
+        if len(message) < MESSAGE.size:
+            return None
+        index, value = MESSAGE.unpack(message)
+        if index == MALFORMED or index >= len(self.program.operations):
+            raise ProtocolError("internal error: the stage refused its program")
+        operation = self.program.operations[index]
+        if value < 0:
+            raise StageFailed(operation.label.failure(-value), -value)
+        return operation, value
+
+    def answer(self, payload: bytes = b"") -> None:
+        """Let the stage go on.  A stage that is gone is noticed by the next `receive`."""
+        write_all(self.socket, ANSWER.pack(len(payload), 0) + payload)
+
+    def adopt(self, pid: int, pidfd: Fd) -> None:
+        """The first process has made init and ends: from now on this is init."""
+        reap(self.pid)
+        self.pidfd.close()
+        self.pid, self.pidfd = pid, pidfd
+
+    def kill(self) -> int | None:
+        """End it and wait for it; its wait status when it was our child."""
+        if self.pid == 0:
+            return None
+        send_signal(self.pidfd, _SIGKILL)
+        return reap(self.pid)

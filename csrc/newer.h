@@ -11,6 +11,9 @@
 #ifndef MOUNT_ATTR_NOSYMFOLLOW
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000 /* Linux 5.14, mount_setattr(2) */
 #endif
+#ifndef MPOL_WEIGHTED_INTERLEAVE
+#define MPOL_WEIGHTED_INTERLEAVE 6 /* Linux 6.9, set_mempolicy(2) */
+#endif
 
 /* umount2(2): these stand in <sys/mount.h>, which cannot be included together with <linux/mount.h> */
 #ifndef MNT_DETACH

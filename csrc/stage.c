@@ -176,7 +176,7 @@ static bool check_is_sound(const struct operation *operation)
 		return false;
 	if (operation->kinds[2] == POINTER && extent_of(operation->arguments[2]) != width)
 		return false;
-	return operation->target != NEXT || is_errno(operation->number);
+	return operation->target != NEXT || operation->number <= MAX_ERRNO;
 }
 
 /* What each kind demands of its arguments; only a system call takes pointers anywhere. */
@@ -353,9 +353,10 @@ static uint32_t run_check(const struct machine *machine, const struct operation 
 
 	if ((found == expected) != (operation->negated != 0))
 		return index + 1;
-	if (operation->target == NEXT)
-		fail(machine->report, index, operation->number);
-	return operation->target;
+	if (operation->target != NEXT)
+		return operation->target;
+	/* Without an errno of its own the check reports what it found: how a hook ended is a wait status, not an errno. */
+	fail(machine->report, index, operation->number != 0 ? operation->number : (int)(found & 0xFFFF));
 }
 
 static uint32_t run_jump(const struct machine *machine, const struct operation *operation, uint32_t index)

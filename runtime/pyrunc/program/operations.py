@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # operation kinds
 CALL = 0  # registers[into] = syscall(number, arguments); an errno in `tolerated` goes to `target`
-CHECK = 1  # (memory & mask) == expected, else fail with errno `number`, or go to `target` if there is one
+CHECK = 1  # (memory & mask) == expected, else go to `target`, or fail with errno `number` (0: with what was found)
 SET = 2  # registers[into] = argument
 JUMP = 3  # go to `target` if argument 0 == argument 1
 SYNC = 4  # tell the parent (sync number, value), wait for its answer, store the answer's payload

@@ -11,8 +11,7 @@
  1  MAP_IDS            0                writes uid_map, gid_map of the process            -
  2  INIT_PID           pid of init      remembers it, waits for the joiner's end          -
  3  RUNTIME_HOOKS      0                runs prestart, createRuntime                      state for container hooks
- 4  HOOK_STATUS        wait status      remembers how a createContainer hook ended        -
- 5  READY              0                limits, state.json, pid file                      "HOME=…\\0"
+ 4  READY              0                limits, state.json, pid file                      "HOME=…\\0"
 
 After READY the parent goes away.  What fails later is written to the exec fifo in the same 8 bytes; {index, 0} there
 means that the next operation is the execve(2), so that `start` can tell a program that ended at once from a stage that
@@ -26,8 +25,7 @@ from _struct import Struct
 MAP_IDS = 1
 INIT_PID = 2
 RUNTIME_HOOKS = 3
-HOOK_STATUS = 4
-READY = 5
+READY = 4
 
 MESSAGE = Struct("<Ii")
 ANSWER = Struct("<II")

@@ -1,0 +1,179 @@
+"""The parent's side of a birth: open what the stage gets, start it, do our part at each sync point.
+
+Nothing is decided here.  What is made is given back on any error: the stage is killed and waited for; the cgroup, the
+state directory and the hooks' consequences belong to the caller (container/create.py).
+"""
+
+from __future__ import annotations
+
+import posix
+
+from ocispec.record import Record
+
+from pyrunc.errors import ProtocolError, StageFailed, during
+from pyrunc.kernel.constants import MFD_CLOEXEC
+from pyrunc.kernel.files import Fd, read_file
+from pyrunc.kernel.mounts import clone_tree
+from pyrunc.kernel.processes import open_pidfd, set_limits
+from pyrunc.namespaces.join import open_namespaces
+from pyrunc.namespaces.users import write_id_maps
+from pyrunc.process import sync
+from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, namespace, preserved, source
+from pyrunc.process.hooks import describe_status, run_hooks
+from pyrunc.process.limits import limits_of
+from pyrunc.process.passwd import home_of, read_passwd
+from pyrunc.process.plan import HOOK_OUTPUT
+from pyrunc.process.spawn import Stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyrunc.process.plan import Birth, Plan
+
+
+class Callbacks(Record):
+    """What the caller does at the two points where the container becomes somebody."""
+
+    hook_state: Callable[[int, str], bytes]  # (pid, status) -> the state's JSON
+    ready: Callable[[int], None]  # pid of a container that is complete but for `start`
+
+
+class Opened:
+    """The descriptors that go to the stage, by name (process/descriptors.py); closed together."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Fd] = {}
+        self.numbers: dict[str, int] = {}
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def own(self, name: str, file: Fd) -> None:
+        self._files[name] = file
+        self.numbers[name] = file.number
+
+    def borrow(self, name: str, number: int) -> None:
+        self.numbers[name] = number
+
+    def __getitem__(self, name: str) -> Fd:
+        return self._files[name]
+
+
+def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console: Fd | None) -> None:
+    """Everything the program refers to by descriptor."""
+    opened.own(EXEC_FIFO, fifo)
+    if console is not None:
+        opened.own(CONSOLE, console)
+    for kind, _flag, file in open_namespaces(plan.namespaces):
+        opened.own(namespace(kind), file)
+    for index, path, recursive in plan.sources:
+        with during(f"mounts[{index}] {wanted.config.mounts[index].destination}: open the source {path}"):
+            opened.own(source(index), clone_tree(path, recursive=recursive))
+    names = plan.descriptors.names
+    if ROOTFS in names:
+        with during(f"root.path {wanted.rootfs}: clone the mount"):
+            opened.own(ROOTFS, clone_tree(wanted.rootfs, recursive=True))
+    if HOOK_OUTPUT in names:
+        opened.own(HOOK_OUTPUT, Fd(posix.memfd_create("hook output", MFD_CLOEXEC)))
+    for index in range(wanted.preserve_fds):
+        opened.borrow(preserved(index), FIRST + index)
+
+
+class Parent:
+    """Drives one stage from its start to READY."""
+
+    def __init__(self, plan: Plan, wanted: Birth, opened: Opened, callbacks: Callbacks) -> None:
+        self.plan = plan
+        self.wanted = wanted
+        self.opened = opened
+        self.callbacks = callbacks
+        self.stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
+
+    def run(self, cgroup_directory: int) -> Stage:
+        """Until the stage waits for `start`.  On an error the stage is gone."""
+        try:
+            with during("start the stage"):
+                self.stage.start(self.opened.numbers, self.plan.clone_flags, cgroup_directory)
+            while True:
+                message = self.stage.receive()
+                if message is None:
+                    raise ProtocolError(f"the container's init ended before it was ready{self._death()}")
+                operation, value = message
+                _ANSWERS[operation.number](self, value)
+                if operation.number == sync.READY:
+                    return self.stage
+        except BaseException as error:
+            self.stage.kill()
+            if isinstance(error, StageFailed) and HOOK_OUTPUT in self.opened.numbers:
+                self._add_hook_output(error)
+            raise
+
+    def _map_ids(self, _value: int) -> None:
+        write_id_maps(self.stage.pid, self.plan.namespaces, self.wanted.host)
+        self.stage.answer()
+
+    def _init_pid(self, value: int) -> None:
+        pidfd = open_pidfd(value)
+        if pidfd is None:
+            raise ProtocolError("the container's init ended before it was ready")
+        self.stage.answer()
+        self.stage.adopt(value, pidfd)
+
+    def _runtime_hooks(self, _value: int) -> None:
+        hooks = self.wanted.config.hooks
+        state = self.callbacks.hook_state(self.stage.pid, "created")
+        run_hooks("prestart", hooks.prestart, state, self.wanted.bundle)
+        run_hooks("createRuntime", hooks.create_runtime, state, self.wanted.bundle)
+        if self.plan.hook_state is None:
+            self.stage.answer()
+            return
+        inside = self.callbacks.hook_state(_pid_inside(self.stage.pid), "created")
+        self.stage.answer(inside.ljust(self.plan.hook_state.size))  # JSON may end in spaces
+
+    def _ready(self, _value: int) -> None:
+        for place, resource, soft, hard in limits_of(self.wanted.process):
+            with during(f"{place}: set the limit"):
+                set_limits(self.stage.pid, resource, soft, hard)
+        home = b""
+        if self.plan.home is not None:
+            home = f"HOME={self._home()}".encode("utf-8", "surrogateescape") + b"\0"
+        self.callbacks.ready(self.stage.pid)
+        self.stage.answer(home)
+
+    def _home(self) -> str:
+        """What the container's own passwd says, read through its root with a limit (containerd's CVE-2026-47262)."""
+        content = read_passwd(f"/proc/{self.stage.pid}/root")
+        return home_of(self.wanted.process.user.uid, content)
+
+    def _death(self) -> str:
+        status = self.stage.kill()
+        words = describe_status(status) if status is not None else ""
+        return f": {words}" if words else ""
+
+    def _add_hook_output(self, error: StageFailed) -> None:
+        if "hook #" in error.text:
+            output = self.opened[HOOK_OUTPUT]
+            size = posix.fstat(output.number).st_size
+            shown = posix.pread(output.number, 4096, max(0, size - 4096)).decode("utf-8", "replace").strip()
+            error.text += f", output: {shown}"
+
+
+_ANSWERS: dict[int, Callable[[Parent, int], None]] = {
+    sync.MAP_IDS: Parent._map_ids,
+    sync.INIT_PID: Parent._init_pid,
+    sync.RUNTIME_HOOKS: Parent._runtime_hooks,
+    sync.READY: Parent._ready,
+}
+
+
+def _pid_inside(pid: int) -> int:
+    """The pid as the container sees it: the last of NSpid in /proc/PID/status (proc_pid_status(5))."""
+    for line in read_file(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"NSpid:"):
+            return int(line.split()[-1])
+    return pid

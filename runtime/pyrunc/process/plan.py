@@ -1,0 +1,224 @@
+"""Config + options + Host -> Plan.  Pure: everything that is decided about a container is decided here.
+
+`compile_create` reads as the order of a container's birth.  What breaks when a line moves:
+
+*   the cgroup is joined before anything is mounted or forked, so that all of it is charged and limited;
+*   namespaces before credentials: being uid 0 of the user namespace is what the mounts need;
+*   the process is made non-dumpable after the id maps (an unprivileged parent must be able to write them) and before
+    anything of the container is touched (CVE-2016-9962);
+*   the cgroup namespace is unshared after the cgroup was joined: its root is where we are then (cgroup_namespaces(7));
+*   prestart and createRuntime run when the mounts are there and before pivot_root (config.md#prestart), createContainer
+    after them, masks after that: a hook may still mount;
+*   sysctls before pivot_root: they are written through the host's /proc, in the container's namespaces;
+*   everything of `process` after pivot_root, and the exec fifo last: `start` is all that is left to happen.
+"""
+
+from __future__ import annotations
+
+from ocispec.record import Record
+
+from pyrunc.cgroups.join import emit_join
+from pyrunc.kernel.constants import CLONE_NEWCGROUP
+from pyrunc.namespaces.hostname import emit_hostname
+from pyrunc.namespaces.join import emit_processes
+from pyrunc.namespaces.network import emit_loopback_up
+from pyrunc.namespaces.sysctl import emit_sysctls
+from pyrunc.process import birth, sync
+from pyrunc.process.credentials import emit_credentials
+from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, Descriptors, namespace, preserved, source
+from pyrunc.process.executable import build_environment, emit_execve, emit_lookup
+from pyrunc.process.hooks_inside import emit_hooks
+from pyrunc.process.limits import emit_oom_score_adj, emit_scheduling
+from pyrunc.program.builder import Program
+from pyrunc.rootfs.console import emit_console
+from pyrunc.rootfs.devices import emit_devices
+from pyrunc.rootfs.inputs import RootfsInputs
+from pyrunc.rootfs.masks import emit_masks, emit_readonly_root
+from pyrunc.rootfs.mounts import emit_mounts, wanted_sources
+from pyrunc.rootfs.pivot import emit_pivot
+from pyrunc.rootfs.prepare import emit_rootfs
+from pyrunc.security.keyring import emit_session_keyring
+from pyrunc.security.lsm import emit_label
+from pyrunc.security.seccomp import compile_filter, emit_filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocispec.config import Config, Process
+    from pyrunc.cgroups.fs import ContainerCgroup
+    from pyrunc.kernel.host import Host
+    from pyrunc.namespaces.plan import NamespacePlan
+    from pyrunc.program.operations import Pointer, Register
+
+HOOK_OUTPUT = "hook output"
+_PID_DIGITS = 10  # room for any pid in the state that hooks inside the container get
+
+
+class Birth(Record):
+    """What a create wants, with every default resolved and every path absolute."""
+
+    container_id: str
+    bundle: str
+    rootfs: str
+    config: Config
+    process: Process
+    host: Host
+    namespaces: NamespacePlan
+    cgroup: ContainerCgroup
+    hook_state: bytes  # the state's JSON with pid 0: its length is what matters here
+    has_console_socket: bool = False
+    no_pivot: bool = False
+    no_new_keyring: bool = False
+    preserve_fds: int = 0
+
+
+class Plan(Record):
+    """What will be done: by the stage (`program`), and what the parent needs to know to do its part."""
+
+    program: Program
+    descriptors: Descriptors
+    clone_flags: int
+    namespaces: NamespacePlan
+    home: Pointer | None  # where the answer to READY goes, if the container's passwd is to say what HOME is
+    hook_state: Pointer | None  # where the answer to RUNTIME_HOOKS goes, if the container has hooks of its own
+    sources: tuple[tuple[int, str, bool], ...]  # bind sources that the parent opens: (mount, path, recursive)
+    first_start_operation: int  # operations from here on happen at `start`
+
+
+def compile_create(wanted: Birth) -> Plan:
+    """The plan of a container's creation up to its execve.  Raises ConfigError and Unsupported."""
+    p = Program()
+    descriptors = Descriptors()
+    fifo = descriptors.add(EXEC_FIFO)
+    inputs, sources = _rootfs_inputs(wanted, descriptors)
+    joined = {kind: descriptors.add(namespace(kind)) for kind in wanted.namespaces.joined_kinds()}
+    has_inner_hooks = bool(wanted.config.hooks.create_container or wanted.config.hooks.start_container)
+    output = descriptors.add(HOOK_OUTPUT) if has_inner_hooks else -1
+    kept = [descriptors.add(preserved(index)) for index in range(wanted.preserve_fds)]
+
+    birth.emit_birth(p, wanted.host.ignored_signals)
+    emit_oom_score_adj(p, wanted.process)
+    emit_join(p, wanted.cgroup)
+    emit_processes(p, wanted.namespaces, joined, sync.MAP_IDS, sync.INIT_PID)
+    if wanted.namespaces.needs_second_process:
+        birth.emit_die_with_parent(p)
+    birth.emit_not_dumpable(p)
+    _emit_surroundings(p, wanted)
+    own_descriptors = birth.emit_own_descriptors(p)
+    root, hook_state = _emit_root(p, wanted, inputs, output)
+    envp, home, found = _emit_process(p, wanted)
+    birth.emit_outlive_parent(p)
+    p.sync(sync.READY, "ready", 0, home)
+
+    first_start_operation = len(p.operations)
+    above = FIRST + len(descriptors.names) + wanted.preserve_fds
+    report = birth.emit_wait_for_start(p, own_descriptors, fifo, above)
+    if hook_state is not None and wanted.config.hooks.start_container:
+        hooks = wanted.config.hooks.start_container
+        emit_hooks(p, "startContainer", hooks, hook_state, output, directory=None, environment=envp)
+    birth.emit_announce_exec(p, report, p.scratch(sync.MESSAGE.size))
+    birth.emit_preserved(p, kept)
+    load_filter = _filter_loader(wanted)
+    if load_filter is not None and wanted.process.no_new_privileges:
+        # As late as can be, so that the profile need not allow what we do before: docs/adr/0006.
+        load_filter(p)
+    emit_execve(p, wanted.process, found, envp)
+    return Plan(
+        program=p,
+        descriptors=descriptors,
+        clone_flags=wanted.namespaces.clone_flags,
+        namespaces=wanted.namespaces,
+        home=home,
+        hook_state=hook_state,
+        sources=sources,
+        first_start_operation=first_start_operation,
+    )
+
+
+def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInputs, tuple[tuple[int, str, bool], ...]]:
+    spaces = wanted.namespaces
+    inputs = RootfsInputs(
+        config=wanted.config,
+        bundle=wanted.bundle,
+        rootfs=wanted.rootfs,
+        has_mount_namespace=spaces.has("mount"),
+        has_user_namespace=spaces.has("user") or wanted.host.in_user_namespace,
+        has_cgroup_namespace=spaces.has("cgroup"),
+        has_network_namespace=spaces.has("network"),
+        cgroups=wanted.host.cgroups,
+        cgroup_paths=wanted.cgroup.relative_paths(wanted.host.cgroups),
+        source_fds={},
+        rootfs_fd=-1,
+        console_fd=descriptors.add(CONSOLE) if wanted.has_console_socket else -1,
+        no_pivot=wanted.no_pivot,
+    )
+    # The uid 0 of a user namespace may be nobody on the way to a source: a privileged parent opens those (runc too).
+    if not spaces.has("user") or wanted.host.euid != 0 or wanted.host.in_user_namespace:
+        return inputs, ()
+    sources = wanted_sources(inputs)
+    inputs.source_fds.update({index: descriptors.add(source(index)) for index, _path, _recursive in sources})
+    if spaces.is_new("mount"):
+        rootfs_fd = descriptors.add(ROOTFS)
+        inputs = RootfsInputs(**{**{f: getattr(inputs, f) for f in type(inputs)._fields}, "rootfs_fd": rootfs_fd})
+    return inputs, sources
+
+
+def _emit_surroundings(p: Program, wanted: Birth) -> None:
+    """Everything of the environment that is not a file system."""
+    config, spaces = wanted.config, wanted.namespaces
+    if spaces.is_new("cgroup"):
+        with p.at("linux.namespaces", "cgroup"):
+            p.call("unshare", CLONE_NEWCGROUP, doing="make a cgroup namespace")
+    birth.emit_session(p)
+    if not wanted.no_new_keyring:
+        emit_session_keyring(p, wanted.container_id)
+    emit_hostname(p, config)
+    if spaces.is_new("network"):
+        emit_loopback_up(p)
+
+
+def _emit_root(
+    p: Program, wanted: Birth, inputs: RootfsInputs, output: int
+) -> tuple[Register, Pointer | None]:
+    """The rootfs with all that is mounted on it, the hooks that may still see the host, and the way in."""
+    config = wanted.config
+    root = emit_rootfs(p, inputs)
+    emit_mounts(p, root, inputs)
+    emit_devices(p, root, inputs)
+    if wanted.process.terminal:
+        emit_console(p, root, inputs)
+    hook_state = None
+    hooks = config.hooks
+    if output >= 0:
+        hook_state = p.scratch(len(wanted.hook_state) + _PID_DIGITS)
+    if hook_state is not None or hooks.prestart or hooks.create_runtime:
+        p.sync(sync.RUNTIME_HOOKS, "prestart and createRuntime hooks", 0, hook_state)
+    if hook_state is not None and hooks.create_container:
+        state = hook_state
+        emit_hooks(p, "createContainer", hooks.create_container, state, output, directory=root, environment=None)
+    emit_sysctls(p, config)
+    emit_masks(p, root, inputs)
+    emit_readonly_root(p, root, inputs)
+    emit_pivot(p, root, inputs)
+    return root, hook_state
+
+
+def _emit_process(p: Program, wanted: Birth) -> tuple[Pointer, Pointer | None, Register]:
+    """Everything of `process`: what is left is to execute it."""
+    process = wanted.process
+    load_filter = None if process.no_new_privileges else _filter_loader(wanted)
+    emit_scheduling(p, wanted.config, process)
+    emit_label(p, process)
+    emit_credentials(p, process, wanted.host, load_filter)
+    envp, home = build_environment(p, process)
+    found = emit_lookup(p, process)
+    return envp, home, found
+
+
+def _filter_loader(wanted: Birth) -> Callable[[Program], None] | None:
+    seccomp = wanted.config.linux.seccomp
+    if seccomp is None:
+        return None
+    compiled = compile_filter(seccomp, wanted.host.machine)
+    return lambda p: emit_filter(p, compiled)

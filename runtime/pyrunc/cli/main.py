@@ -1,0 +1,108 @@
+"""The one place that turns an exception into a line and an exit code."""
+
+from __future__ import annotations
+
+import posix
+
+from ocispec.reader import SpecError
+
+from pyrunc import log
+from pyrunc.cli.flags import COMMANDS
+from pyrunc.cli.parse import parse_arguments
+from pyrunc.errors import PyruncError, UsageError, go_strerror
+from pyrunc.hints import hint_for
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from pyrunc.cli.parse import Arguments
+
+FAILED = 1
+NO_SUCH_COMMAND = 3  # as runc's command line library
+HELP_NAMES = ("", "help", "h")
+INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
+
+# Engines and their tests look for `runc create failed: …`.
+PREFIXED = frozenset(("create", "run"))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command in argv (argv[0] is the program's name) and return the exit code."""
+    arguments = parse_arguments(argv, posix.environ, posix.geteuid())
+    try:
+        open_log(arguments)
+        return dispatch(arguments)
+    except (PyruncError, SpecError) as error:
+        log.error(failure_line(arguments, error))
+    except OSError as error:
+        log.error(failure_line(arguments, error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        log.error(f"{prefix_of(arguments)}internal error: {type(error).__name__}: {error}")
+        if arguments.debug:
+            _log_traceback(error)
+    return FAILED
+
+
+def open_log(arguments: Arguments) -> None:
+    """First of all, so that whoever reads the log finds every later complaint in it."""
+    try:
+        log.set_up(path=arguments.log, json=arguments.log_format == "json", debug=arguments.debug)
+    except OSError as error:
+        raise UsageError(f"open {arguments.log}: {go_strerror(error.errno or 0)}") from error
+    if arguments.log_format not in ("text", "json"):
+        raise UsageError(f"invalid log-format: {arguments.log_format}")
+
+
+def dispatch(arguments: Arguments) -> int:
+    """Mistakes first, then --help, --version, and at last the command."""
+    name = arguments.command
+    if arguments.usage_error is not None:
+        load_command("help").show_usage(arguments, arguments.usage_error.text)
+        raise arguments.usage_error
+    if arguments.help or (name in HELP_NAMES and not arguments.version):
+        return run_command("help", arguments)
+    if arguments.version:
+        return run_command("version", arguments)
+    if name not in COMMANDS:
+        log.error(f"No help topic for '{name}'")
+        return NO_SUCH_COMMAND
+    return run_command(name, arguments)
+
+
+def run_command(name: str, arguments: Arguments) -> int:
+    status: int = load_command(name).run(arguments)
+    return status
+
+
+def load_command(name: str) -> ModuleType:
+    """The module of one command and of no other; `fromlist` makes __import__ return the module itself."""
+    return __import__(f"pyrunc.commands.{name}", fromlist=("run",))
+
+
+def failure_line(arguments: Arguments, error: Exception) -> str:
+    """One line: the prefix engines know, what was being done, what went wrong, and a hint if there is one."""
+    if isinstance(error, OSError):
+        text = str(error) if error.errno is None else go_strerror(error.errno)
+        line = f"{error.filename}: {text}" if error.filename is not None else text
+    else:
+        line = str(error)
+    if not getattr(error, "hint", ""):
+        hint = hint_for(getattr(error, "errno", None), line)
+        line += f" (hint: {hint})" if hint else ""
+    return prefix_of(arguments) + line
+
+
+def prefix_of(arguments: Arguments) -> str:
+    is_usage = arguments.usage_error is not None
+    return f"{arguments.program} {arguments.command} failed: " if arguments.command in PREFIXED and not is_usage else ""
+
+
+def _log_traceback(error: Exception) -> None:
+    from traceback import format_exception
+
+    for line in "".join(format_exception(error)).splitlines():
+        log.debug(line)

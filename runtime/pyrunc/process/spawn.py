@@ -42,7 +42,7 @@ _SIGKILL = 9
 
 def sealed_stage() -> Fd:
     """The stage's image in a memfd that nobody can change any more."""
-    image = read_file(f"{LIBRARY_DIRECTORY}/stage")
+    image = read_file(f"{LIBRARY_DIRECTORY}/_pyrunc_stage")
     try:
         memory = Fd(posix.memfd_create("pyrunc", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC))
     except OSError as error:

@@ -1,0 +1,117 @@
+# pyrunc: `sudo make demo` and `sudo make test` are all that one has to know; the rest is here for developers.
+
+PYTHON := /usr/bin/python3
+VENV := build/venv
+LIB := build/lib
+PREFIX := /usr/local
+BUILD_PACKAGES := gcc libc6-dev python3-dev python3-venv busybox-static
+TEST_PACKAGES = $(shell sed 's/\#.*//' tests/packages.txt)
+# The tests see a plain environment: no pyenv in PATH, nobody's PYTHON* or LANG.  pip's own settings may stay.
+CLEAN := env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=$(HOME) LANG=C.UTF-8 \
+    $(if $(CI),CI=$(CI)) $(if $(TERM),TERM=$(TERM))
+PYTEST := $(CLEAN) PYTHONPATH=runtime:spec $(VENV)/bin/python -m pytest
+PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
+SOURCES := $(shell find runtime spec -name '*.py')
+
+.PHONY: setup setup-build setup-test build demo test test-long conformance lint constants bench install clean
+build: $(LIB)/_pyrunc_helper.abi3.so $(LIB)/_pyrunc_stage $(LIB)/site-packages/.stamp build/.compiled build/pyrunc
+
+# -- what the machine needs --------------------------------------------------------------------------------------
+
+# Only what is missing is installed; nothing is asked of the network when nothing is.
+define packages
+	@mkdir -p build
+	@missing=$$(for name in $(1); do \
+	    dpkg-query -W -f='$${db:Status-Abbrev}' "$$name" 2>/dev/null | grep -q '^ii' || echo "$$name"; done); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then echo "setup: as root: apt-get install" $$missing; exit 1; fi; \
+	echo "setup: apt-get install" $$missing; \
+	{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing; \
+	} >build/apt.log 2>&1 || { tail -n 20 build/apt.log; exit 1; }
+endef
+
+setup: setup-test
+
+setup-build:
+	$(call packages,$(BUILD_PACKAGES))
+	@$(MAKE) -s --no-print-directory $(VENV)/.build
+
+setup-test: setup-build
+	$(call packages,$(TEST_PACKAGES))
+	@$(MAKE) -s --no-print-directory $(VENV)/.test
+
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV)
+
+# pyproject.toml names the packages: the project's own, and the extra ones under a heading
+wanted = $(PYTHON) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+    print(*p["dependencies"], *p["optional-dependencies"].get("$(1)", []), sep="\n")' >build/requirements-$(1).txt
+
+$(VENV)/.build $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	@$(call wanted,$*)
+	@echo "setup: pip install" $$(cat build/requirements-$*.txt)
+	@$(PIP) -r build/requirements-$*.txt
+	@touch $@
+
+# -- the product -------------------------------------------------------------------------------------------------
+
+$(LIB)/_pyrunc_helper.abi3.so: csrc/build.py csrc/helper.c csrc/helper.h csrc/newer.h | setup-build
+	@echo "build: $@"
+	@$(VENV)/bin/python csrc/build.py $(LIB)
+	@touch $@
+
+$(LIB)/_pyrunc_stage: csrc/build_stage.sh $(wildcard csrc/stage*.c csrc/stage*.h) | setup-build
+	@echo "build: $@"
+	@mkdir -p $(LIB)
+	@sh csrc/build_stage.sh $@
+
+# jsonschema, for `pyrunc validate` alone: last in sys.path, opened by nothing else
+$(LIB)/site-packages/.stamp: pyproject.toml | setup-build
+	@rm -rf $(@D)
+	@$(PIP) --target $(@D) \
+	    "$$(grep '^jsonschema' build/requirements-build.txt)"
+	@touch $@
+
+# The launcher runs with -B and would compile every module at every start.
+build/.compiled: $(SOURCES)
+	@$(PYTHON) -m compileall -q runtime spec
+	@touch $@
+
+build/pyrunc: csrc/make_launcher.py Makefile
+	@$(PYTHON) csrc/make_launcher.py $@ $(CURDIR)/$(LIB) $(CURDIR)/runtime $(CURDIR)/spec
+	@echo "build: $@"
+
+# DESTDIR is for packagers.
+install: build
+	@sh csrc/install.sh "$(DESTDIR)" "$(PREFIX)"
+
+constants:
+	$(PYTHON) csrc/generate.py
+
+# -- showing and checking ----------------------------------------------------------------------------------------
+
+demo: setup-build
+	@$(MAKE) -s --no-print-directory build
+	@$(CLEAN) bash tests/demo.sh build/pyrunc
+
+test: setup-test
+	@$(MAKE) -s --no-print-directory build
+	@$(PYTEST) tests conformance -m "not slow" $(PYTEST_ARGUMENTS)
+
+test-long: setup-test
+	@$(MAKE) -s --no-print-directory build
+	@$(PYTEST) tests conformance $(PYTEST_ARGUMENTS)
+
+conformance: setup-test
+	@$(MAKE) -s --no-print-directory build
+	@$(CLEAN) conformance/runtime-tools.sh $(or $(RUNTIME),build/pyrunc)
+
+lint: setup-test
+	@$(PYTEST) -q tests/rules/test_linters.py
+
+bench: build
+	@$(CLEAN) $(PYTHON) tests/bench/startup.py build/pyrunc
+
+clean:
+	rm -rf build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

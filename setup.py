@@ -1,0 +1,50 @@
+"""The two packages, the helper, the stage and the launcher, for pip.  Everything declarative is in pyproject.toml."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).resolve().parent
+LAUNCHER = "build/pip/pyrunc"
+
+
+class BuildPackages(build_py):
+    """Writes the launcher first, for the interpreter that pip installs for."""
+
+    def run(self) -> None:
+        command = [sys.executable, str(HERE / "csrc/make_launcher.py"), LAUNCHER, "--installed-by-pip"]
+        subprocess.run(command, check=True)
+        super().run()
+
+
+class BuildHelper(build_ext):
+    """Builds the stage beside the helper: kernel/lib.py looks for it there."""
+
+    def run(self) -> None:
+        super().run()
+        target = HERE if self.inplace else Path(self.build_lib)
+        target.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["sh", str(HERE / "csrc/build_stage.sh"), str(target / "_pyrunc_stage")], check=True)
+
+    def get_outputs(self) -> list[str]:
+        return [*super().get_outputs(), str(Path(self.build_lib) / "_pyrunc_stage")]
+
+
+Path(LAUNCHER).parent.mkdir(parents=True, exist_ok=True)
+Path(LAUNCHER).touch()  # setuptools looks for data files before any command runs
+
+setup(
+    packages=[*find_packages("runtime"), *find_packages("spec")],
+    package_dir={"pyrunc": "runtime/pyrunc", "ocispec": "spec/ocispec"},
+    package_data={"ocispec": ["schemas/*.json", "*.json"]},
+    # entry_points and scripts= would both lose the flags of the first line; data_files keeps the file as it is
+    data_files=[("bin", [LAUNCHER])],
+    cffi_modules=["csrc/build.py:ffi"],
+    cmdclass={"build_py": BuildPackages, "build_ext": BuildHelper},
+)

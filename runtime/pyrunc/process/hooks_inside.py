@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from errno import ETIMEDOUT
 
-from pyrunc.errors import go_strerror
 from pyrunc.kernel.constants import CLONE_PIDFD, MFD_CLOEXEC, POLLIN
 from pyrunc.process.hooks import describe_status
-from pyrunc.program.operations import Label
+from pyrunc.program.operations import Label, fill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +30,16 @@ ANY_FAILURE = 0  # as the errno of a check: report the compared value itself (cs
 class HookStatusLabel(Label):
     """A label whose failure value is a wait status, not an errno."""
 
+    def template(self) -> str:
+        return f"error running {self.subject}: {{status}}"
+
     def failure(self, errno: int) -> str:
-        return f"error running {self.subject}: {describe_status(errno) or go_strerror(errno)}"
+        return fill_failure(self.template(), errno)
+
+
+def fill_failure(template: str, value: int) -> str:
+    """A label's template for what the stage reported: an errno, or how a hook ended."""
+    return fill(template.replace("{status}", describe_status(value)), value)
 
 
 def emit_hooks(

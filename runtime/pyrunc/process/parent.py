@@ -15,10 +15,9 @@ from pyrunc.kernel.constants import MFD_CLOEXEC
 from pyrunc.kernel.files import Fd, read_file
 from pyrunc.kernel.mounts import clone_tree
 from pyrunc.kernel.processes import open_pidfd, set_limits
-from pyrunc.namespaces.join import open_namespaces
 from pyrunc.namespaces.users import write_id_maps
 from pyrunc.process import sync
-from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, namespace, preserved, source
+from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, preserved, source
 from pyrunc.process.hooks import describe_status, run_hooks
 from pyrunc.process.limits import limits_of
 from pyrunc.process.passwd import home_of, read_passwd
@@ -69,8 +68,6 @@ def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console:
     opened.own(EXEC_FIFO, fifo)
     if console is not None:
         opened.own(CONSOLE, console)
-    for kind, _flag, file in open_namespaces(plan.namespaces):
-        opened.own(namespace(kind), file)
     for index, path, recursive in plan.sources:
         with during(f"mounts[{index}] {wanted.config.mounts[index].destination}: open the source {path}"):
             opened.own(source(index), clone_tree(path, recursive=recursive))

@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from ocispec.record import Record
+from ocispec.record import Record, replace
 
 from pyrunc.cgroups.join import emit_join
 from pyrunc.kernel.constants import CLONE_NEWCGROUP
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ocispec.config import Config, Process
-    from pyrunc.cgroups.fs import ContainerCgroup
+    from pyrunc.cgroups.place import ContainerCgroup
     from pyrunc.kernel.host import Host
     from pyrunc.namespaces.plan import NamespacePlan
     from pyrunc.program.operations import Pointer, Register
@@ -65,6 +65,7 @@ class Birth(Record):
     process: Process
     host: Host
     namespaces: NamespacePlan
+    joined: tuple[str, ...]  # kinds of namespaces that the parent has opened for the stage to join
     cgroup: ContainerCgroup
     hook_state: bytes  # the state's JSON with pid 0: its length is what matters here
     has_console_socket: bool = False
@@ -92,7 +93,7 @@ def compile_create(wanted: Birth) -> Plan:
     descriptors = Descriptors()
     fifo = descriptors.add(EXEC_FIFO)
     inputs, sources = _rootfs_inputs(wanted, descriptors)
-    joined = {kind: descriptors.add(namespace(kind)) for kind in wanted.namespaces.joined_kinds()}
+    joined = {kind: descriptors.add(namespace(kind)) for kind in wanted.joined}
     has_inner_hooks = bool(wanted.config.hooks.create_container or wanted.config.hooks.start_container)
     output = descriptors.add(HOOK_OUTPUT) if has_inner_hooks else -1
     kept = [descriptors.add(preserved(index)) for index in range(wanted.preserve_fds)]
@@ -127,7 +128,7 @@ def compile_create(wanted: Birth) -> Plan:
     return Plan(
         program=p,
         descriptors=descriptors,
-        clone_flags=wanted.namespaces.clone_flags,
+        clone_flags=wanted.namespaces.spawn_flags,
         namespaces=wanted.namespaces,
         home=home,
         hook_state=hook_state,
@@ -160,7 +161,7 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
     inputs.source_fds.update({index: descriptors.add(source(index)) for index, _path, _recursive in sources})
     if spaces.is_new("mount"):
         rootfs_fd = descriptors.add(ROOTFS)
-        inputs = RootfsInputs(**{**{f: getattr(inputs, f) for f in type(inputs)._fields}, "rootfs_fd": rootfs_fd})
+        inputs = replace(inputs, rootfs_fd=rootfs_fd)
     return inputs, sources
 
 

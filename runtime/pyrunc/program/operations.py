@@ -92,12 +92,21 @@ class Label:
         self.doing = doing
         self.says = says
 
-    def failure(self, errno: int) -> str:
-        """The one line a user reads when this operation failed with this (positive) errno."""
+    def template(self) -> str:
+        """The one line a user reads when this operation failed, with `{errno}` or `{words}` for the errno."""
         if self.says:
-            return self.says.replace("{errno}", go_strerror(errno))
+            return self.says
         where = f"{self.place} {self.subject}".strip()
-        return ": ".join(part for part in (where, self.doing, errno_words(errno)) if part)
+        return ": ".join(part for part in (where, self.doing, "{words}") if part)
+
+    def failure(self, errno: int) -> str:
+        """The line for this (positive) errno."""
+        return fill(self.template(), errno)
+
+
+def fill(template: str, errno: int) -> str:
+    """A label's template for one errno: `{errno}` as runc spells it, `{words}` with the name before it."""
+    return template.replace("{errno}", go_strerror(errno)).replace("{words}", errno_words(errno))
 
 
 class Operation:

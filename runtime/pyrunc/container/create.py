@@ -1,0 +1,294 @@
+"""create: bundle -> plan -> a container that waits for `start`.
+
+The plan is made before anything else is, so what cannot be is refused with nothing to undo.  What is made after that
+is noted as it is made and undone in reverse order on any failure.  state.json is written once before the first cgroup
+exists: a container whose create was killed can be deleted all the same.
+"""
+
+from __future__ import annotations
+
+import posix
+import time
+
+from ocispec.record import Record, replace
+
+from pyrunc import log
+from pyrunc.cgroups import fs as cgroupfs
+from pyrunc.cgroups.paths import container_paths
+from pyrunc.cgroups.place import ContainerCgroup, planned
+from pyrunc.cgroups.resources import plan_resources
+from pyrunc.container.bundle import Bundle, load_bundle
+from pyrunc.container.record import ContainerRecord
+from pyrunc.container.state import hook_state
+from pyrunc.errors import ConfigError, PyruncError, StageFailed, UsageError, during
+from pyrunc.jsonio import dumps
+from pyrunc.kernel.files import Fd
+from pyrunc.kernel.processes import boot_id, start_time
+from pyrunc.kernel.sockets import connect, send_descriptor
+from pyrunc.namespaces.join import open_namespaces
+from pyrunc.namespaces.plan import plan_namespaces
+from pyrunc.process.descriptors import namespace
+from pyrunc.process.hooks import run_hooks
+from pyrunc.process.host import read_host
+from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
+from pyrunc.process.plan import Birth, compile_create
+from pyrunc.program.operations import CALL, CHECK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyrunc.cgroups.writes import ResourcePlan
+    from pyrunc.container.options import CreateOptions
+    from pyrunc.container.store import Directory, Store
+    from pyrunc.kernel.host import Host
+    from pyrunc.namespaces.plan import NamespacePlan
+    from pyrunc.process.plan import Plan
+    from pyrunc.process.spawn import Stage
+
+
+class Prepared(Record):
+    """Everything decided about a container, with nothing made yet."""
+
+    bundle: Bundle
+    host: Host
+    namespaces: NamespacePlan
+    cgroup: ContainerCgroup  # where it will be
+    resources: ResourcePlan
+    record: ContainerRecord
+
+
+class Created(Record):
+    """A container that waits for `start`."""
+
+    record: ContainerRecord
+    stage: Stage
+
+
+class Undo:
+    """What has been made, and how to give it back: last made, first undone."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[str, Callable[[], object]]] = []
+
+    def push(self, what: str, action: Callable[[], object]) -> None:
+        self._steps.append((what, action))
+
+    def run(self) -> None:
+        """Undo everything; what cannot be undone is logged, and the error that brought us here goes on."""
+        for what, action in reversed(self._steps):
+            try:
+                with during(what):
+                    action()
+            except PyruncError as error:
+                log.warning(str(error))
+
+
+def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
+    """Decide everything.  Raises ConfigError, UsageError, Unsupported."""
+    config = bundle.config
+    if config.process is None:
+        raise ConfigError("process property must not be empty")
+    _check_console(options, config.process.terminal)
+    if options.systemd_cgroup:
+        raise UsageError("systemd not running on this host, cannot use systemd cgroups manager")
+    host = read_host()
+    paths = container_paths(config.linux.cgroups_path, options.container_id, host.cgroups)
+    namespaces = plan_namespaces(config, host)
+    resources = plan_resources(config.linux.resources, host.cgroups, in_user_namespace=host.in_user_namespace)
+    for warning in (*namespaces.warnings, *resources.warnings):
+        log.debug(warning)
+    record = ContainerRecord(
+        container_id=options.container_id,
+        oci_version=config.oci_version,
+        bundle=bundle.path,
+        rootfs=bundle.rootfs,
+        created=_now(),
+        owner=host.euid,
+        annotations=config.annotations,
+        has_private_pid_namespace=namespaces.is_new("pid"),
+        poststart=config.hooks.poststart,
+        poststop=config.hooks.poststop,
+    )
+    cgroup = planned(host.cgroups, paths)
+    return Prepared(
+        bundle=bundle, host=host, namespaces=namespaces, cgroup=cgroup, resources=resources, record=record
+    )
+
+
+def compile_prepared(prepared: Prepared, options: CreateOptions, joined: tuple[str, ...]) -> tuple[Birth, Plan]:
+    """The stage's program and all it needs."""
+    process = prepared.bundle.config.process
+    assert process is not None
+    listen = _listen_descriptors()
+    if listen:
+        # sd_listen_fds(3): the container's first process is to find LISTEN_PID right, and that is pid 1 to it.
+        process = replace(process, env=(*process.env, f"LISTEN_FDS={listen}", "LISTEN_PID=1"))
+    wanted = Birth(
+        container_id=options.container_id,
+        bundle=prepared.bundle.path,
+        rootfs=prepared.bundle.rootfs,
+        config=prepared.bundle.config,
+        process=process,
+        host=prepared.host,
+        namespaces=prepared.namespaces,
+        joined=joined,
+        cgroup=prepared.cgroup,
+        hook_state=_state_bytes(prepared.record, "created", 1),
+        has_console_socket=process.terminal,
+        no_pivot=options.no_pivot,
+        no_new_keyring=options.no_new_keyring,
+        preserve_fds=options.preserve_fds + listen,
+    )
+    return wanted, compile_create(wanted)
+
+
+def compile_bundle(bundle_path: str, options: CreateOptions) -> tuple[Prepared, Plan]:
+    """What `create` would do with a bundle; nothing is made (`explain`, tests)."""
+    bundle = load_bundle(bundle_path)
+    prepared = prepare(options, bundle)
+    kinds = tuple(joined.kind for joined in prepared.namespaces.joined)
+    return prepared, compile_prepared(prepared, options, kinds)[1]
+
+
+def create_container(
+    store: Store, options: CreateOptions, ready: Callable[[Created], None], console: Fd | None = None
+) -> Created:
+    """Make the container, up to the point where only `start` is left.  On an error nothing stays behind.
+
+    `ready` is called when it is complete, before it is let go: what fails in there still undoes everything.
+    `console` is a socket that is to get the terminal's master, when it is not options.console_socket.
+    """
+    bundle = load_bundle(options.bundle)
+    prepared = prepare(options, bundle)
+    with Opened() as opened:
+        kinds = []
+        for kind, _flag, file in open_namespaces(prepared.namespaces):
+            opened.own(namespace(kind), file)
+            kinds.append(kind)
+        wanted, plan = compile_prepared(prepared, options, tuple(kinds))
+        if options.console_socket:
+            with during(f"connect to the console socket {options.console_socket}"):
+                console = connect(options.console_socket)
+        undo = Undo()
+        with store.create(options.container_id) as directory:
+            undo.push("remove the state directory", directory.remove)
+            try:
+                return _make(directory, undo, prepared, wanted, plan, opened, console, options, ready)
+            except BaseException:
+                undo.run()
+                raise
+
+
+def _make(
+    directory: Directory,
+    undo: Undo,
+    prepared: Prepared,
+    wanted: Birth,
+    plan: Plan,
+    opened: Opened,
+    console: Fd | None,
+    options: CreateOptions,
+    ready: Callable[[Created], None],
+) -> Created:
+    directory.save(replace(prepared.record, cgroup=prepared.cgroup.as_json()))
+    cgroup = cgroupfs.create(prepared.host.cgroups, _paths(prepared))
+    undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
+    cgroupfs.apply(cgroup, prepared.resources.writes)
+    open_for_stage(opened, plan, wanted, directory.make_fifo(), console)
+    record = replace(prepared.record, cgroup=cgroup.as_json(), start_failures=_start_failures(plan))
+    made: list[Created] = []
+
+    def is_ready(pid: int) -> None:
+        complete = _with_process(record, pid)
+        directory.save(complete)
+        made.append(Created(record=complete, stage=parent.stage))
+        _hand_over(options, parent.stage)
+        ready(made[0])
+
+    callbacks = Callbacks(hook_state=lambda pid, status: _state_bytes(record, status, pid), ready=is_ready)
+    parent = Parent(plan, wanted, opened, callbacks)
+    if prepared.record.poststop:
+        # runtime.md#lifecycle: a failing hook destroys the container, and poststop hooks still run
+        undo.push("run poststop hooks", lambda: _run_poststop(record))
+    with during("unable to start container process"):
+        try:
+            with cgroupfs.v2_directory(cgroup) as v2:
+                parent.run(v2.number)
+        except StageFailed as error:
+            error.trail.insert(0, "error during container init")
+            raise
+    return made[0]
+
+
+def _run_poststop(record: ContainerRecord) -> None:
+    run_hooks("poststop", record.poststop, _state_bytes(record, "stopped", 0), record.bundle)
+
+
+def _hand_over(options: CreateOptions, stage: Stage) -> None:
+    """The pid, to those who asked for it.  The file is complete when it appears, and has no newline (conmon, go-runc)."""
+    if options.pidfd_socket:
+        with during(f"send the pidfd to {options.pidfd_socket}"), connect(options.pidfd_socket) as receiver:
+            send_descriptor(receiver, b"pidfd", stage.pidfd)
+    if options.pid_file:
+        with during(f"write the pid file {options.pid_file}"):
+            write_pid_file(options.pid_file, stage.pid)
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    folder, _slash, name = path.rpartition("/")
+    temporary = f"{folder}{_slash}.{name}"
+    fd = Fd(posix.open(temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o644))
+    with fd:
+        posix.write(fd.number, str(pid).encode())
+    posix.rename(temporary, path)
+
+
+def _with_process(record: ContainerRecord, pid: int) -> ContainerRecord:
+    found = start_time(pid)
+    if found is None:
+        raise ConfigError("the container's init ended before it was ready")
+    return replace(record, pid=pid, start_time=found[0], boot_id=boot_id())
+
+
+def _start_failures(plan: Plan) -> dict[str, str]:
+    """The sentences for what the stage may report when create is long gone."""
+    operations = plan.program.operations
+    return {
+        str(index): operations[index].label.template()
+        for index in range(plan.first_start_operation, len(operations))
+        if operations[index].kind in (CALL, CHECK)
+    }
+
+
+def _check_console(options: CreateOptions, terminal: bool) -> None:
+    if options.detach and terminal and not options.console_socket:
+        raise UsageError("cannot allocate tty if runc will detach without setting console socket")
+    if options.console_socket and not (options.detach and terminal):
+        raise UsageError("cannot use console socket if runc will not detach or allocate tty")
+
+
+def _listen_descriptors() -> int:
+    """How many sockets the caller passes by sd_listen_fds(3); they count on top of --preserve-fds."""
+    value = posix.environ.get(b"LISTEN_FDS", b"")
+    if not value:
+        return 0
+    if not value.isdigit() or len(value) > 4:
+        raise UsageError(f"LISTEN_FDS: not a number of descriptors: {value!r}")
+    return int(value)
+
+
+def _paths(prepared: Prepared) -> tuple[str, ...]:
+    return prepared.cgroup.relative_paths(prepared.host.cgroups)
+
+
+def _state_bytes(record: ContainerRecord, status: str, pid: int) -> bytes:
+    document: dict[str, Any] = hook_state(record, status, pid)
+    return dumps(document).encode("utf-8", "surrogateescape")
+
+
+def _now() -> str:
+    """RFC 3339 with nanoseconds, UTC: what runc writes."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"

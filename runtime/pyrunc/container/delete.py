@@ -1,0 +1,84 @@
+"""delete: give back everything that create made, in reverse order."""
+
+from __future__ import annotations
+
+from pyrunc import log
+from pyrunc.cgroups import fs as cgroupfs
+from pyrunc.cgroups.place import from_json
+from pyrunc.container.kill import SIGKILL
+from pyrunc.container.record import ContainerRecord
+from pyrunc.container.state import hook_state
+from pyrunc.container.status import CREATED, STOPPED, is_alive, status_of
+from pyrunc.errors import PyruncError, StateError
+from pyrunc.jsonio import dumps
+from pyrunc.kernel.processes import open_pidfd, reap, send_signal, wait_for_exit
+from pyrunc.process.hooks import run_hook
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.store import Directory, Store
+
+_KILL_TIMEOUT_SECONDS = 10.0
+
+
+def delete_container(store: Store, container_id: str, *, force: bool) -> None:
+    """Raises StateError `container does not exist` (not with `force`), or when it is not stopped.
+
+    A container that was created and never started is deleted too: engines lean on that (docs/compat.md).
+    """
+    try:
+        directory = store.open(container_id)
+    except StateError:
+        if force:
+            return
+        raise
+    with directory:
+        record = _load(store, container_id, force)
+        if record is None:
+            directory.remove()
+            return
+        status = status_of(record, store.root)
+        if status not in (STOPPED, CREATED) and not force:
+            raise StateError(f"cannot delete container {container_id} that is not stopped: {status}")
+        if status != STOPPED:
+            end_process(record)
+        destroy(directory, record)
+
+
+def _load(store: Store, container_id: str, force: bool) -> ContainerRecord | None:
+    """None: there is nothing to go by but the directory; a killed create leaves that."""
+    try:
+        return store.load(container_id)
+    except StateError as error:
+        if not force and str(error) != "container does not exist":
+            raise
+        log.debug(f"container {container_id}: {error}, removing its directory")
+        return None
+
+
+def end_process(record: ContainerRecord) -> None:
+    """SIGKILL to init and a wait until it is gone."""
+    pidfd = open_pidfd(record.pid)
+    if pidfd is None:
+        return
+    with pidfd:
+        if is_alive(record) and send_signal(pidfd, SIGKILL) and not wait_for_exit(pidfd, _KILL_TIMEOUT_SECONDS):
+            raise StateError(f"process {record.pid} does not end {_KILL_TIMEOUT_SECONDS:.0f} s after SIGKILL")
+    reap(record.pid)
+
+
+def destroy(directory: Directory, record: ContainerRecord) -> None:
+    """Remove the cgroup, with what still lives in it, and the state; then the poststop hooks (runtime.md#delete)."""
+    if record.cgroup:
+        cgroup = from_json(record.cgroup)
+        if not record.has_private_pid_namespace:
+            cgroupfs.kill_all(cgroup, SIGKILL)
+        cgroupfs.remove(cgroup)
+    directory.remove()
+    state = dumps(hook_state(record, STOPPED, 0)).encode("utf-8", "surrogateescape")
+    for index, hook in enumerate(record.poststop):
+        try:
+            run_hook(f"poststop hook #{index}", hook, state, record.bundle)
+        except PyruncError as error:
+            # runtime.md#lifecycle, step 13: a warning, and the rest goes on
+            log.warning(str(error))

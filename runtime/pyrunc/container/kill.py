@@ -1,0 +1,56 @@
+"""kill: a signal to the container's process, or to all its processes."""
+
+from __future__ import annotations
+
+import _signal
+
+from pyrunc.cgroups import fs as cgroupfs
+from pyrunc.cgroups.place import from_json
+from pyrunc.container.status import STOPPED, is_alive, status_of
+from pyrunc.errors import StateError, UsageError
+from pyrunc.kernel.processes import open_pidfd, send_signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.store import Store
+
+SIGKILL = 9
+_MAX_SIGNAL = 64
+
+
+def parse_signal(text: str) -> int:
+    """A signal's number: `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3`.  0 asks whether the process is there."""
+    if text.isascii() and text.isdigit() and len(text) < 4 and int(text) <= _MAX_SIGNAL:
+        return int(text)
+    name = text.upper().removeprefix("SIG")
+    for base in ("RTMIN+", "RTMAX-"):
+        digits = name.removeprefix(base)
+        if digits != name and digits.isascii() and digits.isdigit() and int(digits) <= 30:
+            return 34 + int(digits) if base == "RTMIN+" else _MAX_SIGNAL - int(digits)  # 32, 33: glibc's own
+    if name.isalnum():
+        number = getattr(_signal, f"SIG{name}", None)
+        if type(number) is int:
+            return number
+    raise UsageError(f'unknown signal "{text}"')
+
+
+def kill_container(store: Store, container_id: str, signal: int, *, all_processes: bool) -> None:
+    """Raises StateError `container not running` for a stopped one, but not with `all_processes` (engines rely on it).
+
+    Without a pid namespace of its own the end of init ends nobody else: then SIGKILL goes to all of the cgroup, as in
+    runc.
+    """
+    record = store.load(container_id)
+    stopped = status_of(record, store.root) == STOPPED
+    if stopped and not all_processes:
+        raise StateError("container not running")
+    if all_processes or (signal == SIGKILL and not record.has_private_pid_namespace):
+        cgroupfs.kill_all(from_json(record.cgroup), signal)
+        return
+    pidfd = open_pidfd(record.pid)
+    if pidfd is None:
+        raise StateError("container not running")
+    with pidfd:
+        # Asked again now that the pid cannot be reused under us.
+        if not is_alive(record) or not send_signal(pidfd, signal):
+            raise StateError("container not running")

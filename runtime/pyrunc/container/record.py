@@ -1,0 +1,94 @@
+"""ContainerRecord: what start, kill, delete and exec know about a container; state.json is its JSON form.
+
+Everything a later command needs is here, so that none reads config.json again: its later edits must not matter
+(runtime.md#lifecycle, step 2).
+"""
+
+from __future__ import annotations
+
+from ocispec.config import Hook
+from ocispec.record import Record
+
+from pyrunc.errors import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERSION = 1
+
+
+class ContainerRecord(Record):
+    container_id: str
+    oci_version: str
+    bundle: str
+    rootfs: str
+    created: str  # RFC 3339, UTC, nanoseconds
+    owner: int  # uid of who ran create
+    pid: int = 0  # 0: create has not come to the end
+    start_time: int = 0  # with the pid and the boot this names one process: kernel/processes.py
+    boot_id: str = ""
+    annotations: dict[str, str] = {}
+    cgroup: dict[str, Any] = {}  # ContainerCgroup.as_json()
+    has_private_pid_namespace: bool = True
+    poststart: tuple[Hook, ...] = ()
+    poststop: tuple[Hook, ...] = ()
+    # What the stage may still report through the exec fifo: operation index -> the sentence, with {errno} in it.
+    start_failures: dict[str, str] = {}
+
+
+def to_json(record: ContainerRecord) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "id": record.container_id,
+        "ociVersion": record.oci_version,
+        "bundle": record.bundle,
+        "rootfs": record.rootfs,
+        "created": record.created,
+        "owner": record.owner,
+        "pid": record.pid,
+        "startTime": record.start_time,
+        "bootId": record.boot_id,
+        "annotations": record.annotations,
+        "cgroup": record.cgroup,
+        "privatePidNamespace": record.has_private_pid_namespace,
+        "poststart": [_hook_to_json(hook) for hook in record.poststart],
+        "poststop": [_hook_to_json(hook) for hook in record.poststop],
+        "startFailures": record.start_failures,
+    }
+
+
+def from_json(document: Any) -> ContainerRecord:
+    """Raises StateError when this is no state file of ours, or one of a newer version."""
+    if not isinstance(document, dict) or not isinstance(document.get("version"), int):
+        raise StateError("state.json is not a state file of pyrunc")
+    if document["version"] > VERSION:
+        raise StateError(f"state.json has version {document['version']}, this pyrunc knows {VERSION}")
+    try:
+        return ContainerRecord(
+            container_id=document["id"],
+            oci_version=document["ociVersion"],
+            bundle=document["bundle"],
+            rootfs=document["rootfs"],
+            created=document["created"],
+            owner=document["owner"],
+            pid=document["pid"],
+            start_time=document["startTime"],
+            boot_id=document["bootId"],
+            annotations=document["annotations"],
+            cgroup=document["cgroup"],
+            has_private_pid_namespace=document["privatePidNamespace"],
+            poststart=tuple(_hook_from_json(hook) for hook in document["poststart"]),
+            poststop=tuple(_hook_from_json(hook) for hook in document["poststop"]),
+            start_failures=document["startFailures"],
+        )
+    except (KeyError, TypeError) as error:
+        raise StateError(f"state.json is damaged: {error}") from error
+
+
+def _hook_to_json(hook: Hook) -> dict[str, Any]:
+    return {"path": hook.path, "args": list(hook.args), "env": list(hook.env), "timeout": hook.timeout}
+
+
+def _hook_from_json(hook: dict[str, Any]) -> Hook:
+    return Hook(path=hook["path"], args=tuple(hook["args"]), env=tuple(hook["env"]), timeout=hook["timeout"])

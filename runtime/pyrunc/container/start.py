@@ -1,0 +1,103 @@
+"""start: open the exec fifo, hear how it went, run the poststart hooks."""
+
+from __future__ import annotations
+
+import posix
+from select import POLLHUP, POLLIN, poll
+
+from pyrunc import log
+from pyrunc.container.state import hook_state
+from pyrunc.container.status import CREATED, STOPPED, status_of
+from pyrunc.container.store import EXEC_FIFO
+from pyrunc.errors import PyruncError, StageFailed, StateError, during
+from pyrunc.jsonio import dumps
+from pyrunc.kernel.constants import O_CLOEXEC, O_NONBLOCK, O_RDONLY
+from pyrunc.kernel.files import Fd
+from pyrunc.kernel.processes import open_pidfd, send_signal
+from pyrunc.process.hooks import run_hooks
+from pyrunc.process.hooks_inside import fill_failure
+from pyrunc.process.sync import MESSAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.record import ContainerRecord
+    from pyrunc.container.store import Directory, Store
+
+_SIGKILL = 9
+
+
+def start_container(store: Store, container_id: str) -> None:
+    """Raises StateError in any state but `created`, StageFailed when the program could not be executed."""
+    with store.open(container_id) as directory:
+        record = store.load(container_id)
+        status = status_of(record, store.root)
+        if status == STOPPED:
+            raise StateError("cannot start a container that has stopped")
+        if status != CREATED:
+            raise StateError("cannot start an already running container")
+        start_created(directory, record)
+
+
+def start_created(directory: Directory, record: ContainerRecord) -> None:
+    """Let the stage execute the container's program, and hear whether it could."""
+    pidfd = open_pidfd(record.pid)
+    if pidfd is None:
+        raise StateError("cannot start a container that has stopped")
+    with pidfd:
+        _release_stage(directory, record, pidfd)
+        directory.remove_fifo()
+        _run_poststart(record, pidfd)
+
+
+def _release_stage(directory: Directory, record: ContainerRecord, pidfd: Fd) -> None:
+    """Opening the fifo for reading is what the stage waits for; then it says how it goes, and EOF is success."""
+    fifo = Fd(posix.open(f"{directory.path}/{EXEC_FIFO}", O_RDONLY | O_NONBLOCK | O_CLOEXEC))
+    with fifo:
+        heard = _read_until_end(fifo, pidfd)
+    announced = False
+    for offset in range(0, len(heard) - MESSAGE.size + 1, MESSAGE.size):
+        index, value = MESSAGE.unpack_from(heard, offset)
+        if value < 0:
+            template = record.start_failures.get(str(index), "{words}")
+            raise StageFailed(fill_failure(template, -value), -value)
+        announced = True
+    if not announced:
+        raise StateError("the container's init ended before it could execute its program")
+
+
+def _read_until_end(fifo: Fd, pidfd: Fd) -> bytes:
+    """All that comes through the fifo until its writer is gone.
+
+    poll(2) says POLLHUP only after a writer came and went; one that never comes (the stage was killed) shows as a
+    readable pidfd.
+    """
+    poller = poll()
+    poller.register(fifo.number, POLLIN)
+    poller.register(pidfd.number, POLLIN)
+    heard = b""
+    while True:
+        events = dict(poller.poll())
+        if events.get(fifo.number, 0) & POLLIN:
+            heard += posix.read(fifo.number, 4096)
+        elif events.get(fifo.number, 0) & POLLHUP:
+            return heard
+        elif pidfd.number in events:
+            return heard
+
+
+def _run_poststart(record: ContainerRecord, pidfd: Fd) -> None:
+    """A failing poststart hook ends the container (runtime.md#lifecycle, step 9, since 1.3)."""
+    if not record.poststart:
+        return
+    state = dumps(hook_state(record, "running", record.pid)).encode("utf-8", "surrogateescape")
+    try:
+        run_hooks("poststart", record.poststart, state, record.bundle)
+    except PyruncError:
+        send_signal(pidfd, _SIGKILL)
+        raise
+
+
+def start_or_warn(directory: Directory, record: ContainerRecord) -> None:
+    with during("unable to start container process"):
+        start_created(directory, record)
+        log.debug(f"container {record.container_id} started")

@@ -1,0 +1,177 @@
+"""The state root: one directory a container, with state.json, the exec fifo, and a lock on the directory itself.
+
+    <root>/<id>/state.json   0600, replaced by rename(2): readers never see half of it
+    <root>/<id>/exec.fifo    there from create to start: a container that has it is `created`
+
+The lock is flock(2) on the container's directory: it ends with its process, so a killed command leaves none behind.
+"""
+
+from __future__ import annotations
+
+import posix
+from errno import EEXIST, EISDIR, ENOENT, ENOTDIR, EPERM, EWOULDBLOCK
+from fcntl import LOCK_EX, LOCK_NB, flock
+
+from pyrunc.container.record import ContainerRecord, from_json, to_json
+from pyrunc.errors import PyruncError, StateError, during
+from pyrunc.jsonio import dumps, loads
+from pyrunc.kernel.constants import O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY
+from pyrunc.kernel.files import Fd, read_file, replace_file
+
+STATE_FILE = "state.json"
+EXEC_FIFO = "exec.fifo"
+# others may write: the stage opens it by descriptor as whatever user the container has (fifo(7), chmod(2))
+_FIFO_MODE = 0o622
+_MAX_STATE = 16 << 20
+
+_FIRST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-")
+_CHARACTERS = _FIRST_CHARACTERS | {"."}
+_MAX_ID = 1024
+
+
+def check_id(container_id: str) -> str:
+    """The id, if it is one: it becomes a directory name and part of cgroup paths."""
+    if (
+        not container_id
+        or len(container_id) > _MAX_ID
+        or container_id[0] not in _FIRST_CHARACTERS
+        or not _CHARACTERS.issuperset(container_id)
+    ):
+        raise StateError("invalid container ID format")
+    return container_id
+
+
+class Store:
+    """The containers below one state root."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all directories that could be containers, sorted; raises OSError when there is no root."""
+        return tuple(sorted(name for name in posix.listdir(self.root) if _is_id(name)))
+
+    def load(self, container_id: str) -> ContainerRecord:
+        """Raises StateError `container does not exist`, or what is wrong with the state file."""
+        check_id(container_id)
+        try:
+            content = read_file(f"{self.root}/{container_id}/{STATE_FILE}", limit=_MAX_STATE)
+        except OSError as error:
+            if error.errno in (ENOENT, ENOTDIR):
+                raise StateError("container does not exist") from error
+            raise
+        return from_json(loads(content))
+
+    def create(self, container_id: str) -> Directory:
+        """A new container's directory, locked.  Raises StateError when the id is in use."""
+        check_id(container_id)
+        with during(f"make the state directory {self.root}/{container_id}"):
+            _make_directories(self.root)
+            try:
+                posix.mkdir(f"{self.root}/{container_id}", 0o700)
+            except FileExistsError as error:  # EEXIST
+                raise _Taken() from error
+        return self.open(container_id)
+
+    def open(self, container_id: str, *, wait: bool = True) -> Directory:
+        """An existing container's directory, locked: waits for whoever holds the lock.
+
+        With `wait` false a lock that is held is StateError: somebody is creating or deleting it right now.
+        """
+        check_id(container_id)
+        path = f"{self.root}/{container_id}"
+        try:
+            fd = Fd(posix.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
+        except OSError as error:
+            if error.errno in (ENOENT, ENOTDIR):
+                raise StateError("container does not exist") from error
+            raise
+        try:
+            flock(fd.number, LOCK_EX if wait else LOCK_EX | LOCK_NB)
+        except OSError as error:
+            fd.close()
+            if error.errno == EWOULDBLOCK:
+                raise StateError("container is busy: another command works on it") from error
+            raise
+        return Directory(path, fd)
+
+
+class _Taken(StateError):
+    """Not wrapped in `during` words: engines match on the bare sentence."""
+
+    def __init__(self) -> None:
+        super().__init__("container with given ID already exists")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Directory:
+    """One container's directory, open and locked."""
+
+    def __init__(self, path: str, fd: Fd) -> None:
+        self.path = path
+        self.fd = fd
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.fd.close()
+
+    def save(self, record: ContainerRecord) -> None:
+        with during("write state.json"):
+            replace_file(self.fd.number, STATE_FILE, dumps(to_json(record)).encode("utf-8", "surrogateescape"), 0o600)
+
+    def make_fifo(self) -> Fd:
+        """The exec fifo, as an O_PATH descriptor: the stage opens that, never a path."""
+        with during("make the exec fifo"):
+            posix.mkfifo(EXEC_FIFO, _FIFO_MODE, dir_fd=self.fd.number)
+            posix.chmod(f"{self.path}/{EXEC_FIFO}", _FIFO_MODE)  # whatever the umask is
+            return Fd(posix.open(EXEC_FIFO, O_PATH | O_NOFOLLOW | O_CLOEXEC, dir_fd=self.fd.number))
+
+    def remove_fifo(self) -> None:
+        try:
+            posix.unlink(EXEC_FIFO, dir_fd=self.fd.number)
+        except FileNotFoundError:  # ENOENT: another start was quicker
+            pass
+
+    def remove(self) -> None:
+        """The directory and all in it; what is gone already is fine."""
+        with during(f"remove the state directory {self.path}"):
+            for name in posix.listdir(self.fd.number):
+                _remove_entry(self.fd.number, name)
+            try:
+                posix.rmdir(self.path)
+            except FileNotFoundError:  # ENOENT: a second delete was quicker
+                pass
+
+
+def _remove_entry(dir_fd: int, name: str) -> None:
+    try:
+        posix.unlink(name, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno not in (ENOENT, EISDIR, EPERM):
+            raise
+        if error.errno != ENOENT:
+            raise PyruncError(f"an unexpected directory {name} is in the way") from error
+
+
+def _make_directories(path: str) -> None:
+    """mkdir -p of the state root, 0711: others may pass through to what they are shown by name."""
+    try:
+        posix.mkdir(path, 0o711)
+    except OSError as error:
+        if error.errno == EEXIST:
+            return
+        if error.errno != ENOENT:
+            raise
+        parent = path.rstrip("/").rpartition("/")[0]
+        if not parent:
+            raise
+        _make_directories(parent)
+        posix.mkdir(path, 0o711)
+
+
+def _is_id(name: str) -> bool:
+    return name[:1] in _FIRST_CHARACTERS and _CHARACTERS.issuperset(name)

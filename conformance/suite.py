@@ -29,7 +29,7 @@ class Expectation:
     """One line of expectations.txt."""
 
     def __init__(self, line: str) -> None:
-        self.program, self.kind, self.asserted, self.reason = (line.split(None, 3) + [""])[:4]
+        self.program, self.kind, self.asserted, self.reason = [*line.split(None, 3), ""][:4]
         if self.kind not in (MUST, KNOWN, SILENT):
             raise ValueError(f"expectations.txt: {line}: the second word is {MUST}, {KNOWN} or {SILENT}")
 

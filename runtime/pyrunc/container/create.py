@@ -14,6 +14,8 @@ from ocispec.record import Record, replace
 
 from pyrunc import log
 from pyrunc.cgroups import fs as cgroupfs
+from pyrunc.cgroups.apply import apply
+from pyrunc.cgroups.layout import read_page_sizes
 from pyrunc.cgroups.paths import container_paths
 from pyrunc.cgroups.place import ContainerCgroup, planned
 from pyrunc.cgroups.resources import plan_resources
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ocispec.config import Config
     from pyrunc.cgroups.writes import ResourcePlan
     from pyrunc.container.options import CreateOptions
     from pyrunc.container.store import Directory, Store
@@ -64,6 +67,7 @@ class Created(Record):
 
     record: ContainerRecord
     stage: Stage
+    has_terminal: bool
 
 
 class Undo:
@@ -96,7 +100,7 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     host = read_host()
     paths = container_paths(config.linux.cgroups_path, options.container_id, host.cgroups)
     namespaces = plan_namespaces(config, host)
-    resources = plan_resources(config.linux.resources, host.cgroups, in_user_namespace=host.in_user_namespace)
+    resources = _plan_resources(config, host)
     for warning in (*namespaces.warnings, *resources.warnings):
         log.debug(warning)
     record = ContainerRecord(
@@ -158,7 +162,7 @@ def create_container(
     """Make the container, up to the point where only `start` is left.  On an error nothing stays behind.
 
     `ready` is called when it is complete, before it is let go: what fails in there still undoes everything.
-    `console` is a socket that is to get the terminal's master, when it is not options.console_socket.
+    `console` is a socket that is to get the terminal's master if there is one, and options.console_socket is not set.
     """
     bundle = load_bundle(options.bundle)
     prepared = prepare(options, bundle)
@@ -195,7 +199,8 @@ def _make(
     directory.save(replace(prepared.record, cgroup=prepared.cgroup.as_json()))
     cgroup = cgroupfs.create(prepared.host.cgroups, _paths(prepared))
     undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
-    cgroupfs.apply(cgroup, prepared.resources.writes)
+    for warning in apply(cgroup, prepared.resources.writes):
+        log.debug(warning)
     open_for_stage(opened, plan, wanted, directory.make_fifo(), console)
     record = replace(prepared.record, cgroup=cgroup.as_json(), start_failures=_start_failures(plan))
     made: list[Created] = []
@@ -203,7 +208,7 @@ def _make(
     def is_ready(pid: int) -> None:
         complete = _with_process(record, pid)
         directory.save(complete)
-        made.append(Created(record=complete, stage=parent.stage))
+        made.append(Created(record=complete, stage=parent.stage, has_terminal=wanted.has_console_socket))
         _hand_over(options, parent.stage)
         ready(made[0])
 
@@ -214,12 +219,20 @@ def _make(
         undo.push("run poststop hooks", lambda: _run_poststop(record))
     with during("unable to start container process"):
         try:
-            with cgroupfs.v2_directory(cgroup) as v2:
+            with cgroupfs.open_v2_directory(cgroup) or Fd(-1) as v2:
                 parent.run(v2.number)
         except StageFailed as error:
             error.trail.insert(0, "error during container init")
             raise
     return made[0]
+
+
+def _plan_resources(config: Config, host: Host) -> ResourcePlan:
+    wanted = config.linux.resources
+    sizes = read_page_sizes() if wanted is not None and wanted.hugepage_limits else ()
+    # Writing device rules needs the host's CAP_SYS_ADMIN: devcgroup_update_access(), in any user namespace EPERM.
+    skip = "pyrunc is in a user namespace" if host.in_user_namespace else "" if host.euid == 0 else "pyrunc is not root"
+    return plan_resources(wanted, host.cgroups, page_sizes=sizes, skip_devices=skip)
 
 
 def _run_poststop(record: ContainerRecord) -> None:

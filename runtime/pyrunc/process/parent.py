@@ -66,8 +66,8 @@ class Opened:
 def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console: Fd | None) -> None:
     """Everything the program refers to by descriptor."""
     opened.own(EXEC_FIFO, fifo)
-    if console is not None:
-        opened.own(CONSOLE, console)
+    if console is not None and CONSOLE in plan.descriptors.names:
+        opened.borrow(CONSOLE, console.number)
     for index, path, recursive in plan.sources:
         with during(f"mounts[{index}] {wanted.config.mounts[index].destination}: open the source {path}"):
             opened.own(source(index), clone_tree(path, recursive=recursive))

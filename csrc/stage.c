@@ -35,9 +35,6 @@ enum { SOCKET = 3 };
 enum { MSG_NOSIGNAL = 0x4000 }; /* <linux/socket.h> does not export it */
 #define NO_OPERATION 0xFFFFFFFFU
 
-/* The largest page size of both architectures: what is aligned to it can be protected whatever the kernel's is. */
-#define ALIGNMENT 65536UL
-
 struct header {
 	uint64_t magic;
 	uint32_t operations;
@@ -72,7 +69,7 @@ struct answer {
 _Static_assert(sizeof(struct header) == 32, "encode.py: HEADER_SIZE");
 _Static_assert(sizeof(struct operation) == 72, "encode.py: OPERATION_SIZE");
 
-/* The mapping: operations, relocations | (aligned, from here on writable) registers, data. */
+/* The mapping: operations, relocations | (a page boundary; from here on writable) registers, data. */
 struct machine {
 	const struct operation *operations;
 	uint64_t *registers;
@@ -234,10 +231,11 @@ static bool header_is_sound(const struct header *header)
 static void relocate(const struct machine *machine, const uint32_t *words, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		uint64_t *word = (uint64_t *)(machine->data + words[i]);
-
-		if (words[i] % sizeof(*word) != 0 || !is_inside(words[i], sizeof(*word), machine->size))
+		if (words[i] % sizeof(uint64_t) != 0 || !is_inside(words[i], sizeof(uint64_t), machine->size))
 			refuse(EPROTO);
+
+		uint64_t *const word = (uint64_t *)(machine->data + words[i]);
+
 		if (*word >= machine->size)
 			refuse(EPROTO);
 		*word += (uint64_t)machine->data;
@@ -254,7 +252,7 @@ static struct machine load(void)
 
 	const size_t operations = header.operations * sizeof(struct operation);
 	const size_t relocations = header.relocations * sizeof(uint32_t);
-	const size_t fixed = (operations + relocations + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+	const size_t fixed = (operations + relocations + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
 	const size_t registers = MAX_REGISTERS * sizeof(uint64_t);
 	const long mapping = system_call(__NR_mmap, 0, fixed + registers + header.size, PROT_READ | PROT_WRITE,
 					 MAP_PRIVATE | MAP_ANONYMOUS, -1UL, 0);
@@ -356,7 +354,9 @@ static uint32_t run_check(const struct machine *machine, const struct operation 
 	if (operation->target != NEXT)
 		return operation->target;
 	/* Without an errno of its own the check reports what it found: how a hook ended is a wait status, not an errno. */
-	fail(machine->report, index, operation->number != 0 ? operation->number : (int)(found & 0xFFFF));
+	const int what = operation->number != 0 ? operation->number : (int)(found & 0xFFFF);
+
+	fail(machine->report, index, what != 0 ? what : EPROTO); /* 0 would read as a sync point */
 }
 
 static uint32_t run_jump(const struct machine *machine, const struct operation *operation, uint32_t index)
@@ -364,6 +364,15 @@ static uint32_t run_jump(const struct machine *machine, const struct operation *
 	const bool equal = resolve(machine, operation, 0) == resolve(machine, operation, 1);
 
 	return equal != (operation->negated != 0) ? destination(operation, index) : index + 1;
+}
+
+/* Jumps go forward: what stands before `index` never runs again, and a container may wait for its start for days. */
+static void forget_before(const struct machine *machine, uint32_t index)
+{
+	const size_t size = index * sizeof(struct operation) & ~(PAGE_SIZE - 1);
+
+	if (size > 0)
+		system_call(__NR_madvise, (unsigned long)machine->operations, size, MADV_DONTNEED, 0, 0, 0);
 }
 
 static uint32_t run_sync(const struct machine *machine, const struct operation *operation, uint32_t index)
@@ -374,6 +383,7 @@ static uint32_t run_sync(const struct machine *machine, const struct operation *
 
 	if (tell(SOCKET, index, value) != sizeof(struct message))
 		leave(1);
+	forget_before(machine, index);
 	read_exactly(&answer, sizeof(answer));
 	if (answer.length > room || answer.zero != 0)
 		leave(1);

@@ -1,6 +1,6 @@
 /*
- * What differs between the two architectures: how a system call is made, where a program begins, and the numbers of
- * the few calls the stage makes for itself.  No libc header: <asm/unistd.h> is the kernel's own.
+ * What differs between the two architectures: how a system call is made, where a program begins, the size of a page, and
+ * the numbers of the few calls the stage makes for itself.  No libc header: <asm/unistd.h> is the kernel's own.
  *
  * tests/security/stage_harness.c puts its own system_call() in the place of this file, by its include guard.
  */
@@ -12,6 +12,8 @@
 #define DECLARES_ENTRY __attribute__((noreturn, used))
 
 #if defined(__x86_64__)
+
+#define PAGE_SIZE 4096UL
 
 static long system_call(long number, unsigned long a, unsigned long b, unsigned long c, unsigned long d,
 			unsigned long e, unsigned long f)
@@ -37,6 +39,8 @@ __asm__(".globl _start\n"
 	"	hlt\n");
 
 #elif defined(__aarch64__)
+
+#define PAGE_SIZE 65536UL /* or 4096, or 16384: the largest is right for all */
 
 static long system_call(long number, unsigned long a, unsigned long b, unsigned long c, unsigned long d,
 			unsigned long e, unsigned long f)

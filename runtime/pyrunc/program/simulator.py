@@ -1,15 +1,15 @@
 """Run a program against a pretended kernel: how emitters are tested without root, namespaces or mocks.
 
-    run = simulate(p, {"statx": pretend_directory, "mkdirat": EEXIST}, answers={"ready": b"HOME=/root\\0"})
+    run = simulate(p, {"statx": pretend_directory, "mkdirat": -EEXIST}, answers={"ready": b"HOME=/root\\0"})
     assert run.calls("mkdirat") == [(100, "proc", 0o755)]
     assert run.ended == "execve"
 
 The pretended kernel is a mapping from a system call's name to one of
     a function   called with the arguments, returns the result (>= 0, or -errno)
-    an int       the result, as above; a positive errno is *not* a failure: write -EEXIST
+    an int       the result, as above; failures are negative
     a list       one result (or function) a call; when it is used up the default follows
-What is not in it succeeds: calls that return descriptors count up from FIRST_DESCRIPTOR, clone and fork return
-CHILD (the program goes on as the parent), everything else returns 0.
+"*" stands for every call that is not named.  Without it those succeed: calls that return descriptors count up from
+FIRST_DESCRIPTOR, clone and fork return CHILD (the program goes on as the parent), everything else returns 0.
 
 Arguments arrive as
     int       immediates and registers, as 64-bit two's complement: -100 is AT_FDCWD, not 2**64 - 100
@@ -19,6 +19,8 @@ In the trace a Memory has become the bytes as they were before the call.
 """
 
 from __future__ import annotations
+
+from errno import EPROTO
 
 from pyrunc.program.operations import CALL, CHECK, JUMP, MAX_REGISTERS, REPORT, SET, SYNC, Pointer, Register
 
@@ -169,11 +171,20 @@ class _Simulator:
         """What a handler gets."""
         if not isinstance(argument, Pointer):
             return _signed(self.integer(argument))
-        memory = Memory(self.run.data, argument.offset, argument.size)
+        memory = self.memory(argument)
         return memory.text() if (argument.offset, argument.size) in self.strings else memory
 
-    def load(self, pointer: Pointer) -> int:
-        return int.from_bytes(self.run.data[pointer.offset : pointer.offset + pointer.size], "little")
+    def memory(self, argument: int | Pointer | Register) -> Memory:
+        if not isinstance(argument, Pointer):
+            raise TypeError(f"operation {self.index} wants a pointer, not {argument!r}")
+        return Memory(self.run.data, argument.offset, argument.size)
+
+    def load(self, argument: int | Pointer | Register) -> int:
+        return int.from_bytes(bytes(self.memory(argument)), "little")
+
+    def store(self, register: Register | None, value: int) -> None:
+        if register is not None:
+            self.run.registers[register.index] = value & _MASK64
 
     # -- the kinds: each returns the index of what comes next ------------------------------------------------------
 
@@ -192,14 +203,13 @@ class _Simulator:
         self.run.trace.append(Step(self.index, operation.name, traced, result))
         if -4095 <= result < 0:
             return self.destination(operation) if -result in operation.tolerated else self.fail(-result)
-        if operation.into is not None:
-            self.run.registers[operation.into.index] = result & _MASK64
+        self.store(operation.into, result)
         if operation.name in _LEAVES:
             self.run.ended = operation.name
         return self.index + 1
 
     def result_of(self, name: str, given: list[int | str | Memory]) -> int:
-        scripted = self.kernel.get(name)
+        scripted = self.kernel.get(name, self.kernel.get("*"))
         if isinstance(scripted, list):
             scripted = scripted.pop(0) if scripted else None
         if scripted is None:
@@ -215,17 +225,18 @@ class _Simulator:
         return self.next_descriptor - 1
 
     def check(self, operation: Operation) -> int:
-        memory, mask, expected = operation.arguments
-        assert isinstance(memory, Pointer) and isinstance(mask, int)
+        memory, mask_argument, expected = operation.arguments
+        mask = self.integer(mask_argument)
         found = self.load(memory) & mask
         wanted = self.load(expected) & mask if isinstance(expected, Pointer) else self.integer(expected)
         if (found == wanted) is not operation.negated:
             return self.index + 1
-        return self.fail(operation.number) if operation.target is None else operation.target.index
+        if operation.target is not None:
+            return operation.target.index
+        return self.fail(operation.number or found & 0xFFFF or EPROTO)
 
     def set(self, operation: Operation) -> int:
-        assert operation.into is not None
-        self.run.registers[operation.into.index] = self.integer(operation.arguments[0])
+        self.store(operation.into, self.integer(operation.arguments[0]))
         return self.index + 1
 
     def jump(self, operation: Operation) -> int:
@@ -237,8 +248,7 @@ class _Simulator:
         self.run.trace.append(Step(self.index, operation.name, (operation.number,), value))
         answer = self.answers.get(operation.name, b"")
         room = operation.arguments[1] if len(operation.arguments) > 1 else Pointer(0, 0)
-        assert isinstance(room, Pointer)
-        Memory(self.run.data, room.offset, room.size).write(answer)
+        self.memory(room).write(answer)
         return self.index + 1
 
     def set_report(self, operation: Operation) -> int:

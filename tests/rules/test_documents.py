@@ -31,9 +31,7 @@ def test_the_architecture_names_every_package() -> None:
 
 
 def test_every_file_that_a_document_links_to_exists() -> None:
-    broken = []
-    for path in [*TOP.glob("*.md"), *TOP.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
-            if not (path.parent / target).exists():
-                broken.append(f"{path.name}: {target}")
-    assert broken == []
+    documents = [*TOP.glob("*.md"), *TOP.glob("docs/**/*.md")]
+    links = [(path, target) for path in documents for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text())]
+    assert links
+    assert [f"{path.name}: {target}" for path, target in links if not (path.parent / target).exists()] == []

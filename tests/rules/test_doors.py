@@ -7,33 +7,10 @@ import ast
 from rules.source import Module, modules, parse
 
 PATH_CALLS = frozenset(
-    [
-        "open",
-        "openat",
-        "openat2",
-        "mkdir",
-        "mkdirat",
-        "mknod",
-        "mknodat",
-        "symlink",
-        "symlinkat",
-        "link",
-        "linkat",
-        "unlink",
-        "unlinkat",
-        "rmdir",
-        "rename",
-        "renameat",
-        "renameat2",
-        "chmod",
-        "fchmodat",
-        "chown",
-        "lchown",
-        "fchownat",
-        "chdir",
-        "chroot",
-        "readlink",
-    ]
+    """
+    open openat openat2 mkdir mkdirat mknod mknodat symlink symlinkat link linkat unlink unlinkat rmdir
+    rename renameat renameat2 chmod fchmodat chown lchown fchownat chdir chroot readlink
+    """.split()
 )
 # module -> why it resolves paths
 DOORS = {

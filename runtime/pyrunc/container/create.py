@@ -29,6 +29,7 @@ from pyrunc.kernel.processes import boot_id, start_time
 from pyrunc.kernel.sockets import connect, send_descriptor
 from pyrunc.namespaces.join import open_namespaces
 from pyrunc.namespaces.plan import plan_namespaces
+from pyrunc.process.credentials import credential_warnings
 from pyrunc.process.descriptors import namespace
 from pyrunc.process.hooks import run_hooks
 from pyrunc.process.host import read_host
@@ -103,6 +104,8 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     resources = _plan_resources(config, host)
     for warning in (*namespaces.warnings, *resources.warnings):
         log.debug(warning)
+    for warning in credential_warnings(config.process, host):
+        log.warning(warning)
     record = ContainerRecord(
         container_id=options.container_id,
         oci_version=config.oci_version,

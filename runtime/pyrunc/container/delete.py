@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyrunc import log
 from pyrunc.cgroups import fs as cgroupfs
 from pyrunc.cgroups.place import from_json
+from pyrunc.cgroups.processes import kill_all
 from pyrunc.container.kill import SIGKILL
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
@@ -72,7 +73,7 @@ def destroy(directory: Directory, record: ContainerRecord) -> None:
     if record.cgroup:
         cgroup = from_json(record.cgroup)
         if not record.has_private_pid_namespace:
-            cgroupfs.kill_all(cgroup, SIGKILL)
+            kill_all(cgroup, SIGKILL)
         cgroupfs.remove(cgroup)
     directory.remove()
     state = dumps(hook_state(record, STOPPED, 0)).encode("utf-8", "surrogateescape")

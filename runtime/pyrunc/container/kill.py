@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _signal
 
-from pyrunc.cgroups import fs as cgroupfs
+from pyrunc.cgroups.processes import kill_all
 from pyrunc.cgroups.place import from_json
 from pyrunc.container.status import STOPPED, is_alive, status_of
 from pyrunc.errors import StateError, UsageError
@@ -45,7 +45,7 @@ def kill_container(store: Store, container_id: str, signal: int, *, all_processe
     if stopped and not all_processes:
         raise StateError("container not running")
     if all_processes or (signal == SIGKILL and not record.has_private_pid_namespace):
-        cgroupfs.kill_all(from_json(record.cgroup), signal)
+        kill_all(from_json(record.cgroup), signal)
         return
     pidfd = open_pidfd(record.pid)
     if pidfd is None:

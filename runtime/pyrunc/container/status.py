@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups.fs import is_frozen
+from pyrunc.cgroups.processes import freezer_state
 from pyrunc.cgroups.place import from_json
 from pyrunc.container.store import EXEC_FIFO
 from pyrunc.kernel.files import exists
@@ -25,7 +25,7 @@ def status_of(record: ContainerRecord, state_root: str) -> str:
         return STOPPED
     if exists(f"{state_root}/{record.container_id}/{EXEC_FIFO}"):
         return CREATED
-    if is_frozen(from_json(record.cgroup)):
+    if freezer_state(from_json(record.cgroup)) != "THAWED":
         return PAUSED
     return RUNNING
 

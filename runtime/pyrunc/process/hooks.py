@@ -54,7 +54,7 @@ def _run(hook: Hook, given: Fd, stdout: Fd, stderr: Fd, cwd: str) -> str:
             setsigdef=_ALL_SIGNALS,
         )
     except OSError as error:
-        return f"fork/exec {hook.path}: {go_strerror(error.errno)}"
+        return f"fork/exec {hook.path}: {go_strerror(error.errno or 0)}"
     finally:
         posix.chdir(previous)
     pidfd = open_pidfd(pid)
@@ -67,7 +67,7 @@ def _run(hook: Hook, given: Fd, stdout: Fd, stderr: Fd, cwd: str) -> str:
 
 def environment(entries: Sequence[str]) -> dict[str, str]:
     """`NAME=value` entries; the last of a name wins, as in runc."""
-    return dict(entry.partition("=")[::2] for entry in entries)  # type: ignore[misc]
+    return dict(entry.partition("=")[::2] for entry in entries)
 
 
 def describe_status(status: int) -> str:

@@ -144,7 +144,7 @@ class Parent:
 
     def _home(self) -> str:
         """What the container's own passwd says, read through its root with a limit (containerd's CVE-2026-47262)."""
-        content = read_passwd(f"/proc/{self.stage.pid}/root")
+        content = read_passwd(f"/proc/{self.stage.pid}/root", self.wanted.rootfs)
         return home_of(self.wanted.process.user.uid, content)
 
     def _death(self) -> str:

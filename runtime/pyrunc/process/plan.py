@@ -38,7 +38,7 @@ from pyrunc.rootfs.mounts import emit_mounts, wanted_sources
 from pyrunc.rootfs.pivot import emit_pivot
 from pyrunc.rootfs.prepare import emit_rootfs
 from pyrunc.security.keyring import emit_session_keyring
-from pyrunc.security.lsm import emit_label
+from pyrunc.security.lsm import emit_key_label, emit_label
 from pyrunc.security.seccomp import compile_filter, emit_filter
 
 TYPE_CHECKING = False
@@ -128,7 +128,7 @@ def compile_create(wanted: Birth) -> Plan:
     return Plan(
         program=p,
         descriptors=descriptors,
-        clone_flags=wanted.namespaces.spawn_flags,
+        clone_flags=wanted.namespaces.clone_flags,
         namespaces=wanted.namespaces,
         home=home,
         hook_state=hook_state,
@@ -153,6 +153,7 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         rootfs_fd=-1,
         console_fd=descriptors.add(CONSOLE) if wanted.has_console_socket else -1,
         no_pivot=wanted.no_pivot,
+        mount_label=wanted.config.linux.mount_label if wanted.host.has_selinux else "",
     )
     # The uid 0 of a user namespace may be nobody on the way to a source: a privileged parent opens those (runc too).
     if not spaces.has("user") or wanted.host.euid != 0 or wanted.host.in_user_namespace:
@@ -173,6 +174,7 @@ def _emit_surroundings(p: Program, wanted: Birth) -> None:
             p.call("unshare", CLONE_NEWCGROUP, doing="make a cgroup namespace")
     birth.emit_session(p)
     if not wanted.no_new_keyring:
+        emit_key_label(p, wanted.process)
         emit_session_keyring(p, wanted.container_id)
     emit_hostname(p, config)
     if spaces.is_new("network"):
@@ -199,6 +201,7 @@ def _emit_root(
         state = hook_state
         emit_hooks(p, "createContainer", hooks.create_container, state, output, directory=root, environment=None)
     emit_sysctls(p, config)
+    emit_label(p, wanted.process, wanted.host)
     emit_masks(p, root, inputs)
     emit_readonly_root(p, root, inputs)
     emit_pivot(p, root, inputs)
@@ -208,13 +211,21 @@ def _emit_root(
 def _emit_process(p: Program, wanted: Birth) -> tuple[Pointer, Pointer | None, Register]:
     """Everything of `process`: what is left is to execute it."""
     process = wanted.process
-    load_filter = None if process.no_new_privileges else _filter_loader(wanted)
-    emit_scheduling(p, wanted.config, process)
-    emit_label(p, process)
-    emit_credentials(p, process, wanted.host, load_filter)
     envp, home = build_environment(p, process)
-    found = emit_lookup(p, process)
-    return envp, home, found
+    emit_scheduling(p, wanted.config, process)
+    load_filter = None if process.no_new_privileges else _filter_loader(wanted)
+    if load_filter is None:
+        emit_credentials(p, process, wanted.host, None)
+        return envp, home, emit_lookup(p, process)
+    found: list[Register] = []
+
+    def look_up_and_load(p: Program) -> None:
+        # Looked up first: the fewer calls stand behind the filter, the fewer it must allow.
+        found.append(emit_lookup(p, process))
+        load_filter(p)
+
+    emit_credentials(p, process, wanted.host, look_up_and_load)
+    return envp, home, found[0]
 
 
 def _filter_loader(wanted: Birth) -> Callable[[Program], None] | None:

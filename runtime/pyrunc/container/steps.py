@@ -1,0 +1,64 @@
+"""What the parent does, as lines for people: the other half of `explain`."""
+
+from __future__ import annotations
+
+from ocispec.record import Record
+
+from pyrunc.process.limits import limits_of
+from pyrunc.process.sync import MAP_IDS, READY, RUNTIME_HOOKS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyrunc.container.create import Prepared
+    from pyrunc.process.plan import Plan
+
+
+class Step(Record):
+    """`sync` is the number of the sync point at which it happens, 0: before the stage starts (process/sync.py)."""
+
+    name: str
+    doing: str
+    place: str = ""
+    sync: int = 0
+
+
+def parent_steps(prepared: Prepared, plan: Plan) -> tuple[Step, ...]:
+    """In order.  Nothing of it is done."""
+    return (*_before(prepared, plan), *_at_sync_points(prepared, plan))
+
+
+def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
+    record = prepared.record
+    for joined in prepared.namespaces.joined:
+        yield Step(name="open namespace", place=joined.place, doing=f"open the {joined.kind} namespace {joined.path}")
+    yield Step(name="state directory", doing=f"make the directory of {record.container_id}, locked, with state.json")
+    for hierarchy in prepared.cgroup.hierarchies:
+        yield Step(name="make cgroup", place="linux.cgroupsPath", doing=f"make {hierarchy.path}")
+    for write in prepared.resources.writes:
+        joined_hierarchy = prepared.cgroup.find(write.controller)
+        path = f"{joined_hierarchy.path if joined_hierarchy else write.controller}/{write.file}"
+        yield Step(name="limit", place=write.place, doing=f"write {write.value!r} to {path}")
+    yield Step(name="exec fifo", doing="make the exec fifo")
+    for index, path, recursive in plan.sources:
+        words = "tree" if recursive else "mount"
+        yield Step(name="clone source", place=f"mounts[{index}].source", doing=f"clone the {words} at {path}")
+    yield Step(name="start stage", doing=f"clone3 the sealed stage with flags {plan.clone_flags:#x}")
+
+
+def _at_sync_points(prepared: Prepared, plan: Plan) -> Iterator[Step]:
+    config = prepared.bundle.config
+    if prepared.namespaces.needs_map_sync:
+        for name, mappings in (("uid", config.linux.uid_mappings), ("gid", config.linux.gid_mappings)):
+            ranges = ", ".join(f"{m.container_id} {m.host_id} {m.size}" for m in mappings)
+            yield Step(name=f"{name} map", place=f"linux.{name}Mappings", doing=f"map ids: {ranges}", sync=MAP_IDS)
+    for kind, hooks in (("prestart", config.hooks.prestart), ("createRuntime", config.hooks.create_runtime)):
+        for index, hook in enumerate(hooks):
+            yield Step(name=f"{kind} hook", place=f"hooks.{kind}[{index}]", doing=f"run {hook.path}", sync=RUNTIME_HOOKS)
+    if config.process is not None:
+        for place, resource, soft, hard in limits_of(config.process):
+            yield Step(name="limit", place=place, doing=f"prlimit {resource} {soft}:{hard}", sync=READY)
+    if plan.home is not None:
+        yield Step(name="HOME", place="process.env", doing="read HOME from the container's /etc/passwd", sync=READY)
+    yield Step(name="state", doing="write state.json and the pid file", sync=READY)

@@ -5,7 +5,6 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocispec.config import Config
-
     from pyrunc.program.builder import Program
 
 

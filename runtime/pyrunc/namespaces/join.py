@@ -10,7 +10,7 @@ Nobody can ask beforehand, so the first attempt may say EPERM when a user namesp
 from __future__ import annotations
 
 import posix
-from errno import EACCES, ENOTTY, EPERM
+from errno import EACCES, EINVAL, ENOTTY, EPERM
 from fcntl import ioctl
 
 from pyrunc.errors import ConfigError, during
@@ -53,7 +53,6 @@ _KINDS = {flag: kind for kind, flag in FLAGS.items()}
 def open_namespaces(plan: NamespacePlan) -> list[tuple[str, int, Fd]]:
     """(kind, CLONE_NEW* flag, descriptor) of every namespace to join, in the order of joining.
 
-    The user namespace that pyrunc is in already is left out: setns(2) refuses it.
     Raises ConfigError for what is no namespace or one of another kind, KernelError when it cannot be opened.
     """
     opened: list[tuple[str, int, Fd]] = []
@@ -61,9 +60,7 @@ def open_namespaces(plan: NamespacePlan) -> list[tuple[str, int, Fd]]:
         for joined in plan.joined:
             namespace = _open_namespace(joined)
             opened.append((joined.kind, FLAGS[joined.kind], namespace))
-            if joined.kind == "user" and _is_ours(namespace, "user"):
-                opened.pop()[2].close()
-            elif joined.kind == "network" and plan.sets_network_sysctls and _is_ours(namespace, "net"):
+            if joined.kind == "network" and plan.sets_network_sysctls and _is_ours(namespace, "net"):
                 raise ConfigError(
                     f"{joined.place}: {joined.path} is the host's network namespace: no net sysctls there"
                 )
@@ -145,7 +142,7 @@ def _emit_first_joins(p: Program, plan: NamespacePlan, namespace_fds: Mapping[st
     """setns(2) with the host's capabilities.  For those that may have to wait: a register that says it is done."""
     pending: dict[str, Register] = {}
     for joined in plan.joined:
-        if joined.kind == "user" or joined.kind not in namespace_fds:
+        if joined.kind == "user":
             continue
         with p.at(joined.place, f"{joined.kind} {joined.path}"):
             fd, flag = namespace_fds[joined.kind], FLAGS[joined.kind]
@@ -180,8 +177,9 @@ def _emit_user_namespace(p: Program, plan: NamespacePlan, namespace_fds: Mapping
     with p.at("linux.namespaces", "user"):
         if plan.is_new("user"):
             p.call("unshare", CLONE_NEWUSER, doing="make the user namespace")
-        elif "user" in namespace_fds:
-            p.call("setns", namespace_fds["user"], CLONE_NEWUSER, doing="join the namespace")
+        else:
+            # EINVAL, for a namespace that was checked to be a user namespace: we are in it (setns(2)).
+            p.call("setns", namespace_fds["user"], CLONE_NEWUSER, doing="join the namespace", tolerate=[EINVAL])
     if plan.needs_map_sync:
         if namespace_fds and not plan.is_privileged:
             # /proc/PID/uid_map of a non-dumpable process belongs to root: proc_pid(5).

@@ -9,7 +9,6 @@ belong to it.  Then the stage makes them itself, and a new pid or time namespace
 from __future__ import annotations
 
 from ocispec.record import Record
-
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
     CLONE_NEWCGROUP,
@@ -26,7 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocispec.config import Config
     from ocispec.linux import IDMapping, Linux, TimeOffset
-
     from pyrunc.kernel.host import Host
 
 FLAGS = {
@@ -54,11 +52,11 @@ class JoinedNamespace(Record):
 
 
 class NamespacePlan(Record):
-    """What the stage starts with (`spawn_flags`), joins, and makes itself (`later_flags`)."""
+    """What the stage starts with (`clone_flags`), joins, and makes itself (`later_flags`)."""
 
     new: tuple[str, ...]
     joined: tuple[JoinedNamespace, ...]
-    spawn_flags: int  # for clone3 of the stage
+    clone_flags: int  # for clone3 of the stage
     later_flags: int  # for the stage's own clone or unshare; without user, time and cgroup
     needs_second_process: bool
     is_privileged: bool  # the parent may write any id map
@@ -74,6 +72,9 @@ class NamespacePlan(Record):
     def has(self, kind: str) -> bool:
         """New or joined: not the host's, as far as config.json says."""
         return kind in self.new or any(joined.kind == kind for joined in self.joined)
+
+    def joined_kinds(self) -> tuple[str, ...]:
+        return tuple(joined.kind for joined in self.joined)
 
     @property
     def has_user_namespace(self) -> bool:
@@ -102,7 +103,7 @@ def plan_namespaces(config: Config, host: Host) -> NamespacePlan:
     return NamespacePlan(
         new=new,
         joined=joined,
-        spawn_flags=0 if by_stage else later,
+        clone_flags=0 if by_stage else later,
         later_flags=later if by_stage else 0,
         needs_second_process=second,
         is_privileged=host.euid == 0,

@@ -25,8 +25,7 @@ from pyrunc.kernel.constants import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from ocispec.config import Config
     from pyrunc.namespaces.plan import NamespacePlan
     from pyrunc.program.builder import Program
 
@@ -68,9 +67,9 @@ def sysctl_path(key: str) -> str:
     return path
 
 
-def check_sysctls(sysctls: Mapping[str, str], plan: NamespacePlan) -> None:
+def check_sysctls(config: Config, plan: NamespacePlan) -> None:
     """Raises ConfigError for what would change the host, or another setting of config.json."""
-    for key, value in sysctls.items():
+    for key, value in config.linux.sysctl.items():
         path = sysctl_path(key)
         if path == "kernel/hostname":
             raise ConfigError(f"linux.sysctl: '{key}' is the hostname: set that instead")
@@ -83,8 +82,9 @@ def check_sysctls(sysctls: Mapping[str, str], plan: NamespacePlan) -> None:
             raise ConfigError(f"linux.sysctl: the value of '{key}' is longer than {_MAX_VALUE} characters")
 
 
-def emit_sysctls(p: Program, sysctls: Mapping[str, str]) -> None:
+def emit_sysctls(p: Program, config: Config) -> None:
     """Before pivot_root, while /proc is the host's; keys as `check_sysctls` has passed them."""
+    sysctls = config.linux.sysctl
     if not sysctls:
         return
     how = p.constant(_OPEN_HOW.pack(O_WRONLY | O_CLOEXEC, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH))

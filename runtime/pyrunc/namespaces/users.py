@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ocispec.linux import IDMapping
-
     from pyrunc.kernel.host import Host
     from pyrunc.namespaces.plan import NamespacePlan
 

@@ -111,9 +111,7 @@ def _emit_search(p: Program, name: str, paths: Sequence[str], status: Pointer, f
     mode = status.field(_STX_MODE, 2)
     for number, path in enumerate(paths, 1):
         other = p.target()
-        p.call(
-            "statx", AT_FDCWD, path, 0, STATX_TYPE, status, doing=f"stat {path}", tolerate=_MISSING, otherwise=other
-        )
+        p.call("statx", AT_FDCWD, path, 0, STATX_TYPE, status, doing=f"stat {path}", tolerate=_MISSING, otherwise=other)
         p.check(mode, S_IFREG, mask=S_IFMT, doing=f"check the type of {path}", errno=EACCES, otherwise=other)
         p.call(
             "faccessat2",

@@ -6,12 +6,11 @@ No NSS (it loads libraries of the container's choice), no int() of strange digit
 
 from __future__ import annotations
 
-import posix
-from errno import EACCES, EFBIG, ELOOP, ENOENT, ENOTDIR, ENXIO, EXDEV
+from errno import EACCES, EFBIG, ELOOP, ENOENT, ENOTDIR, EXDEV
 
-from pyrunc.kernel.constants import O_NOCTTY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
-from pyrunc.kernel.files import NONBLOCKING_READ, is_regular, open_directory, read_descriptor
-from pyrunc.kernel.mounts import open_beneath
+from pyrunc.kernel.beneath import open_in_root
+from pyrunc.kernel.constants import O_PATH, O_RDONLY
+from pyrunc.kernel.files import is_regular, open_directory, open_file, read_descriptor
 
 MAX_SIZE = 1 << 20
 MAX_LINE = 4096
@@ -33,3 +32,29 @@ def home_of(uid: int, content: bytes) -> str:
             home = fields[5]
             return home.decode("utf-8", "surrogateescape") if 0 < len(home) <= MAX_HOME else NO_HOME
     return NO_HOME
+
+
+def read_passwd(*roots: str) -> bytes:
+    """/etc/passwd below the first of these host directories that may be entered; b"" when there is no usable one.
+
+    /proc/PID/root is the first choice, the rootfs in the bundle the second: an unprivileged parent may not look into
+    a non-dumpable process (proc(5)).
+    """
+    for root in roots:
+        try:
+            return _read_below(root)
+        except OSError as error:
+            if error.errno in (ENOENT, ENOTDIR, ELOOP, EXDEV, EFBIG):
+                return b""
+            if error.errno != EACCES:
+                raise
+    return b""
+
+
+def _read_below(root: str) -> bytes:
+    """Found first, opened for reading only when it is a regular file: a fifo would block, a device might act."""
+    with open_directory(root) as directory, open_in_root(directory, "etc/passwd", O_PATH) as found:
+        if not is_regular(found.number):
+            return b""
+        with open_file(f"/proc/self/fd/{found.number}", O_RDONLY) as file:
+            return read_descriptor(file.number, limit=MAX_SIZE)

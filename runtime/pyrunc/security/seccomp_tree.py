@@ -1,0 +1,160 @@
+"""Rules -> BPF: architecture, then number, then arguments."""
+
+from __future__ import annotations
+
+from errno import ENOSYS
+
+from pyrunc.kernel.constants import AUDIT_ARCH_X86_64, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_THREAD
+from pyrunc.security.bpf import ARCHITECTURE, AT_LEAST, EQUAL, NUMBER, Assembler
+from pyrunc.security.syscalls import ABSENT, X32_BIT, multiplexed_calls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.security.bpf import Alternative, Condition
+    from pyrunc.security.seccomp_profile import Profile, Rule
+    from pyrunc.security.syscalls import Architecture
+
+_ANSWER_ENOSYS = SECCOMP_RET_ERRNO | ENOSYS
+_CANCELLED = 0xFFFFFFFF  # the number of a call that a tracer cancelled: seccomp(2), Linux 4.8
+_ALL_BITS = (1 << 64) - 1
+
+
+def assemble(profile: Profile, architectures: Sequence[Architecture]) -> Assembler:
+    """The whole filter.  Emitted backwards: the dispatch is emitted last here and runs first."""
+    code = Assembler()
+    trees: dict[int, dict[int, int]] = {}  # audit architecture -> base of its numbers -> place of its tree
+    for architecture in reversed(architectures):
+        trees.setdefault(architecture.audit, {})[architecture.base] = _tree(code, profile, architecture)
+    place = code.answer(SECCOMP_RET_KILL_THREAD)
+    for audit in reversed(dict.fromkeys(architecture.audit for architecture in architectures)):
+        entry = _entry(code, audit, trees[audit], profile.default)
+        place = code.jump(EQUAL, audit, entry, place)
+    code.load(ARCHITECTURE, place)
+    return code
+
+
+def _entry(code: Assembler, audit: int, by_base: dict[int, int], default: int) -> int:
+    """Load the number; on x86_64, tell the calls of x32 from its own."""
+    place = by_base.get(0, -1)
+    if audit == AUDIT_ARCH_X86_64:
+        killed = code.answer(SECCOMP_RET_KILL_THREAD)
+        other = by_base.get(X32_BIT, -1)
+        if other < 0:
+            other = code.jump(EQUAL, _CANCELLED, code.answer(default), killed)
+        place = code.jump(AT_LEAST, X32_BIT, other, killed if place < 0 else place)
+    return code.load(NUMBER, place)
+
+
+def _tree(code: Assembler, profile: Profile, architecture: Architecture) -> int:
+    decided, conditional = _decide(profile, architecture)
+    places: dict[tuple[Alternative, ...], int] = {}
+    for number, alternatives in conditional.items():
+        if number in decided:
+            continue
+        ordered = _ordered(alternatives, architecture.bits)
+        place = places.get(ordered)
+        if place is None:
+            place = places[ordered] = code.alternatives(ordered, architecture.bits, profile.default)
+        decided[number] = ~place
+    newest = _newest(profile, architecture) if profile.newer_is_enosys else -1
+    starts, leaves = _ranges(decided, profile.default, newest, architecture.base)
+    return code.search(starts, leaves, 0, len(starts))
+
+
+def _decide(profile: Profile, architecture: Architecture) -> tuple[dict[int, int], dict[int, list[Alternative]]]:
+    """What is decided by the number alone, and what the rules with conditions say, in the profile's order."""
+    numbers = architecture.numbers
+    decided: dict[int, int] = {}
+    conditional: dict[int, list[Alternative]] = {}
+    for rule in profile.rules:
+        action = rule.action
+        if not rule.alternatives:
+            for column in rule.columns:
+                decided.setdefault(numbers[column], action)
+            continue
+        alternatives = [(conditions, action) for conditions in rule.alternatives]
+        for column in rule.columns:
+            conditional.setdefault(numbers[column], []).extend(alternatives)
+    decided.pop(ABSENT, None)
+    conditional.pop(ABSENT, None)
+    if architecture.multiplexed:
+        multiplexed = _multiplexed(profile, numbers)
+        for rule in profile.rules:
+            _add_multiplexed(conditional, rule, multiplexed)
+    return decided, conditional
+
+
+def _multiplexed(profile: Profile, numbers: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Column -> (the number of socketcall or ipc, the code in its first argument)."""
+    known = profile.known
+    calls = multiplexed_calls().items()
+    return {known[name]: (numbers[known[parent]], code) for name, (parent, code) in calls}
+
+
+def _add_multiplexed(
+    conditional: dict[int, list[Alternative]], rule: Rule, multiplexed: dict[int, tuple[int, int]]
+) -> None:
+    for column in rule.columns:
+        if column not in multiplexed:
+            continue
+        number, code = multiplexed[column]
+        first: Condition = (0, EQUAL, False, _ALL_BITS, code)
+        conditional.setdefault(number, []).extend(
+            ((first, *(condition for condition in conditions if condition[0] != 0)), rule.action)
+            for conditions in rule.alternatives or ((),)
+        )
+
+
+def _newest(profile: Profile, architecture: Architecture) -> int:
+    """The highest number the profile names here; -1: it names none, and cannot have meant this architecture."""
+    numbers = architecture.numbers
+    named = {numbers[column] for column in profile.named}
+    named.discard(ABSENT)
+    return max(named, default=-1)
+
+
+def _ranges(decided: dict[int, int], default: int, newest: int, base: int) -> tuple[list[int], list[int]]:
+    """Neighbours with the same leaf become one range: (first numbers, leaves)."""
+    starts = [base]
+    leaves = [default]
+    following = base
+    for number in sorted(decided):
+        leaf = decided[number]
+        number += base
+        if number > following:
+            _append(starts, leaves, default, following)
+        _append(starts, leaves, leaf, number)
+        following = number + 1
+    _append(starts, leaves, default, following)
+    if newest >= 0:
+        _append(starts, leaves, _ANSWER_ENOSYS, base + newest + 1)
+    return starts, leaves
+
+
+def _append(starts: list[int], leaves: list[int], leaf: int, start: int) -> None:
+    """From `start` on it is `leaf`."""
+    if starts[-1] == start:
+        leaves[-1] = leaf
+    elif leaves[-1] != leaf:
+        starts.append(start)
+        leaves.append(leaf)
+
+
+def _ordered(alternatives: Sequence[Alternative], bits: int) -> tuple[Alternative, ...]:
+    """Without repetitions, and the one that decides first when several hold."""
+    different = tuple(dict.fromkeys(alternatives))
+    if len({action for _, action in different}) == 1:
+        return different
+    word = (1 << bits) - 1
+    return tuple(sorted(different, key=lambda alternative: [_specificity(c, word) for c in alternative[0]]))
+
+
+def _specificity(condition: Condition, word: int) -> tuple[int, int, int, int]:
+    """libseccomp's order, seen from outside: later arguments, then (in)equality before bounds, tight bounds first."""
+    argument, test, negated, mask, datum = condition
+    datum &= word
+    if test == EQUAL:
+        return -argument, 0, -datum, -(mask & word)
+    return -argument, 1 if negated else 2, datum if negated else -datum, 0

@@ -6,6 +6,9 @@ strings are "", lists (), maps {}, objects and meaningful integers None; `hooks`
 
 from __future__ import annotations
 
+from ocispec.checks import CONFIG_CHECKS, CONFIG_WARNINGS
+from ocispec.checks_of_process import PROCESS_CHECKS, PROCESS_WARNINGS
+from ocispec.document import read_document
 from ocispec.linux import IDMapping, Linux, parse_id_mapping, parse_linux
 from ocispec.reader import ID_MAX, INT64_MAX, UINT64_MAX
 from ocispec.record import Record
@@ -13,7 +16,7 @@ from ocispec.words import IO_PRIORITY_CLASSES, RLIMITS, SCHEDULER_FLAGS, SCHEDUL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ocispec.reader import Reader
+    from ocispec.reader import Reader, SpecError
 
 OTHER_PLATFORMS = ("windows", "solaris", "vm", "zos", "freebsd")
 
@@ -142,6 +145,20 @@ class Config(Record):
     hooks: Hooks = Hooks()
     annotations: dict[str, str] = {}
     linux: Linux = Linux()
+
+
+def read_config(
+    document: object, warnings: list[str] | None = None, *, problems: list[SpecError] | None = None
+) -> Config:
+    """A whole config.json.  Raises SpecError; `warnings` and `problems` as read_document has them."""
+    return read_document(document, parse_config, CONFIG_CHECKS, CONFIG_WARNINGS, warnings, problems)
+
+
+def read_process(
+    document: object, warnings: list[str] | None = None, *, problems: list[SpecError] | None = None
+) -> Process:
+    """A bare process object, as `exec --process` is given.  Places in errors start at the process."""
+    return read_document(document, parse_process, PROCESS_CHECKS, PROCESS_WARNINGS, warnings, problems)
 
 
 def parse_config(r: Reader) -> Config:

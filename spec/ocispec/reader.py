@@ -13,7 +13,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import NoReturn, TypeVar
+    from typing import TypeVar
 
     T = TypeVar("T")
 
@@ -267,26 +267,6 @@ class Reader:
         meant = closest(value, words) if type(value) is str else ""
         hint = f" (did you mean {meant}?)" if meant else ""
         self.refuse(key, f"must be one of {', '.join(words)}, not {shown(value)}{hint}")
-
-
-def read_object(
-    document: object,
-    parse: Callable[[Reader], T],
-    *,
-    warnings: list[str] | None = None,
-    problems: list[SpecError] | None = None,
-) -> T:
-    """Parse a whole document, which must be an object."""
-    if type(document) is not dict:
-        refuse_document(document)
-    reader = Reader(document, warnings=warnings, problems=problems)
-    result = parse(reader)
-    reader.finish()
-    return result
-
-
-def refuse_document(document: object) -> NoReturn:
-    raise SpecError("", f"must be an object, not {'null' if document is None else shown(document)}")
 
 
 def has_surrogate(text: str) -> bool:

@@ -7,13 +7,15 @@ the spec says so.
 
 from __future__ import annotations
 
+from ocispec.checks_of_resources import RESOURCES_CHECKS, RESOURCES_WARNINGS
+from ocispec.document import read_document
 from ocispec.reader import INT64_MAX, INT64_MIN, UINT16_MAX, UINT32_MAX, UINT64_MAX
 from ocispec.record import Record
 from ocispec.words import DEVICE_RULE_TYPES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ocispec.reader import Reader
+    from ocispec.reader import Reader, SpecError
 
 
 class DeviceRule(Record):
@@ -119,6 +121,13 @@ class Resources(Record):
     network: Network | None = None
     rdma: dict[str, Rdma] = {}
     unified: dict[str, str] = {}
+
+
+def read_resources(
+    document: object, warnings: list[str] | None = None, *, problems: list[SpecError] | None = None
+) -> Resources:
+    """A bare resources object, as `update --resources` is given.  Places in errors start at the resources."""
+    return read_document(document, parse_resources, RESOURCES_CHECKS, RESOURCES_WARNINGS, warnings, problems)
 
 
 def parse_resources(r: Reader) -> Resources:

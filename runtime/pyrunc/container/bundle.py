@@ -5,8 +5,7 @@ from __future__ import annotations
 import posix
 from errno import ENOENT, ENOTDIR
 
-from ocispec.config import Config
-from ocispec.documents import read_config
+from ocispec.config import Config, read_config
 from ocispec.record import Record
 
 from pyrunc import log

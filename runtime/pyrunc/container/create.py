@@ -102,10 +102,11 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     paths = container_paths(config.linux.cgroups_path, options.container_id, host.cgroups)
     namespaces = plan_namespaces(config, host)
     resources = _plan_resources(config, host)
-    for warning in (*namespaces.warnings, *resources.warnings):
+    for warning in resources.warnings:
         log.debug(warning)
     for warning in credential_warnings(config.process, host):
-        log.warning(warning)
+        # Every `runc spec` asks for ambient capabilities that are not inheritable: news only for who looks for it.
+        (log.debug if warning.startswith("can't raise ambient") else log.warning)(warning)
     record = ContainerRecord(
         container_id=options.container_id,
         oci_version=config.oci_version,
@@ -119,9 +120,7 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         poststop=config.hooks.poststop,
     )
     cgroup = planned(host.cgroups, paths)
-    return Prepared(
-        bundle=bundle, host=host, namespaces=namespaces, cgroup=cgroup, resources=resources, record=record
-    )
+    return Prepared(bundle=bundle, host=host, namespaces=namespaces, cgroup=cgroup, resources=resources, record=record)
 
 
 def compile_prepared(prepared: Prepared, options: CreateOptions, joined: tuple[str, ...]) -> tuple[Birth, Plan]:

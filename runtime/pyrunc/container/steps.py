@@ -55,7 +55,9 @@ def _at_sync_points(prepared: Prepared, plan: Plan) -> Iterator[Step]:
             yield Step(name=f"{name} map", place=f"linux.{name}Mappings", doing=f"map ids: {ranges}", sync=MAP_IDS)
     for kind, hooks in (("prestart", config.hooks.prestart), ("createRuntime", config.hooks.create_runtime)):
         for index, hook in enumerate(hooks):
-            yield Step(name=f"{kind} hook", place=f"hooks.{kind}[{index}]", doing=f"run {hook.path}", sync=RUNTIME_HOOKS)
+            yield Step(
+                name=f"{kind} hook", place=f"hooks.{kind}[{index}]", doing=f"run {hook.path}", sync=RUNTIME_HOOKS
+            )
     if config.process is not None:
         for place, resource, soft, hard in limits_of(config.process):
             yield Step(name="limit", place=place, doing=f"prlimit {resource} {soft}:{hard}", sync=READY)

@@ -24,7 +24,7 @@ from pyrunc.namespaces.join import emit_processes
 from pyrunc.namespaces.network import emit_loopback_up
 from pyrunc.namespaces.sysctl import emit_sysctls
 from pyrunc.process import birth, sync
-from pyrunc.process.credentials import emit_credentials
+from pyrunc.process.credentials import emit_credentials, emit_make_directory
 from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, Descriptors, namespace, preserved, source
 from pyrunc.process.executable import build_environment, emit_execve, emit_lookup
 from pyrunc.process.hooks_inside import emit_hooks
@@ -181,9 +181,7 @@ def _emit_surroundings(p: Program, wanted: Birth) -> None:
         emit_loopback_up(p)
 
 
-def _emit_root(
-    p: Program, wanted: Birth, inputs: RootfsInputs, output: int
-) -> tuple[Register, Pointer | None]:
+def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> tuple[Register, Pointer | None]:
     """The rootfs with all that is mounted on it, the hooks that may still see the host, and the way in."""
     config = wanted.config
     root = emit_rootfs(p, inputs)
@@ -200,6 +198,7 @@ def _emit_root(
     if hook_state is not None and hooks.create_container:
         state = hook_state
         emit_hooks(p, "createContainer", hooks.create_container, state, output, directory=root, environment=None)
+    emit_make_directory(p, root, wanted.process)
     emit_sysctls(p, config)
     emit_label(p, wanted.process, wanted.host)
     emit_masks(p, root, inputs)

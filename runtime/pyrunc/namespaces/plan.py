@@ -23,8 +23,10 @@ from pyrunc.kernel.constants import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ocispec.config import Config
-    from ocispec.linux import IDMapping, Linux, TimeOffset
+    from ocispec.linux import IDMapping, Linux
     from pyrunc.kernel.host import Host
 
 FLAGS = {
@@ -64,7 +66,6 @@ class NamespacePlan(Record):
     gid_mappings: tuple[IDMapping, ...] = ()
     time_offsets: tuple[tuple[str, int, int], ...] = ()  # clock, seconds, nanoseconds
     sets_network_sysctls: bool = False
-    warnings: tuple[str, ...] = ()
 
     def is_new(self, kind: str) -> bool:
         return kind in self.new
@@ -87,17 +88,23 @@ class NamespacePlan(Record):
 
 
 def plan_namespaces(config: Config, host: Host) -> NamespacePlan:
-    """Raises ConfigError for namespaces that contradict each other or the rest of the config."""
+    """For a config that ocispec has checked: no kind twice, mappings and offsets only where they belong.
+
+    Raises ConfigError for what this host or the kernel would refuse.
+    """
     linux = config.linux
     new, joined = _sort(linux)
-    kinds = {*new, *(namespace.kind for namespace in joined)}
-    warnings = _check_mappings(linux, new, kinds, host)
-    _check_names(config, kinds)
+    user = "user" in new or "user" in (namespace.kind for namespace in joined)
+    if not user and host.euid != 0:
+        raise ConfigError("rootless container requires user namespaces")
+    for name, mappings in (("uid", linux.uid_mappings), ("gid", linux.gid_mappings)):
+        _check_ranges(name, mappings)
+        if "user" in new and not any(mapping.container_id == 0 for mapping in mappings):
+            raise ConfigError(f"linux.{name}Mappings: id 0 of the user namespace is not mapped")
     later = 0
     for kind in new:
         later |= FLAGS[kind]
     later &= ~_MADE_APART
-    user = "user" in kinds
     second = "time" in new or (user and "pid" in new) or any(namespace.kind == "pid" for namespace in joined)
     by_stage = second or user
     return NamespacePlan(
@@ -109,60 +116,33 @@ def plan_namespaces(config: Config, host: Host) -> NamespacePlan:
         is_privileged=host.euid == 0,
         uid_mappings=linux.uid_mappings,
         gid_mappings=linux.gid_mappings,
-        time_offsets=_time_offsets(linux.time_offsets, new),
-        sets_network_sysctls=any(key.startswith(("net.", "net/")) for key in linux.sysctl),
-        warnings=warnings,
+        time_offsets=tuple((clock, offset.secs, offset.nanosecs) for clock, offset in linux.time_offsets.items()),
+        sets_network_sysctls=any(key.startswith("net.") for key in linux.sysctl),
     )
 
 
 def _sort(linux: Linux) -> tuple[tuple[str, ...], tuple[JoinedNamespace, ...]]:
-    """Kinds of new ones, in the order of FLAGS; joined ones in the order in which setns(2) works."""
-    new: list[str] = []
-    joined: dict[str, JoinedNamespace] = {}
-    for index, namespace in enumerate(linux.namespaces):
-        place, kind = f"linux.namespaces[{index}]", namespace.type
-        if kind not in FLAGS:
-            raise ConfigError(f"{place}: unknown namespace type '{kind}'")
-        if kind in new or kind in joined:
-            raise ConfigError(f"{place}: malformed spec file: duplicated ns '{kind}'")
-        if namespace.path:
-            joined[kind] = JoinedNamespace(kind=kind, path=namespace.path, place=place)
-        else:
-            new.append(kind)
-    return tuple(k for k in FLAGS if k in new), tuple(joined[k] for k in FLAGS if k in joined)
+    """Kinds of new ones and joined ones, in the order of FLAGS: mount last, for what is opened by path before."""
+    new = {namespace.type for namespace in linux.namespaces if not namespace.path}
+    joined = {
+        namespace.type: JoinedNamespace(kind=namespace.type, path=namespace.path, place=f"linux.namespaces[{index}]")
+        for index, namespace in enumerate(linux.namespaces)
+        if namespace.path
+    }
+    return tuple(kind for kind in FLAGS if kind in new), tuple(joined[kind] for kind in FLAGS if kind in joined)
 
 
-def _check_mappings(linux: Linux, new: tuple[str, ...], kinds: set[str], host: Host) -> tuple[str, ...]:
-    """The id mappings fit the user namespace; warnings."""
-    if "user" not in kinds:
-        if linux.uid_mappings or linux.gid_mappings:
-            raise ConfigError("user namespace mappings specified, but user namespace isn't enabled in the config")
-        if host.euid != 0:
-            raise ConfigError("rootless container requires user namespaces")
-        return ()
-    for name, mappings in (("uid", linux.uid_mappings), ("gid", linux.gid_mappings)):
-        _check_ranges(name, mappings)
-        if "user" in new:
-            if not mappings:
-                raise ConfigError(f"user namespaces enabled, but no {name} mappings found")
-            if not any(m.container_id == 0 and m.size for m in mappings):
-                raise ConfigError(f"linux.{name}Mappings: id 0 of the user namespace is not mapped")
-    if "user" not in new and (linux.uid_mappings or linux.gid_mappings):
-        return ("the user namespace has a path and mappings: the mappings must be those of the namespace",)
-    return ()
-
-
-def _check_ranges(name: str, mappings: tuple[IDMapping, ...]) -> None:
+def _check_ranges(name: str, mappings: Sequence[IDMapping]) -> None:
     """What the kernel would answer with a bare EINVAL: user_namespaces(7)."""
     if len(mappings) > _MAX_MAPPINGS:
         raise ConfigError(f"linux.{name}Mappings: more than {_MAX_MAPPINGS} mappings")
     for index, mapping in enumerate(mappings):
         place = f"linux.{name}Mappings[{index}]"
         if mapping.size == 0:
-            raise ConfigError(f"{place}.size: 0 ids")
+            raise ConfigError(f"{place}.size: must not be 0")
         for first in (mapping.container_id, mapping.host_id):
             if first + mapping.size > _MAX_ID:
-                raise ConfigError(f"{place}: {first} and the {mapping.size - 1} ids after it go beyond 2^32-2")
+                raise ConfigError(f"{place}: {mapping.size} ids from {first} on go beyond 2^32-2")
         for other in mappings[:index]:
             if _overlap(mapping.container_id, other.container_id, mapping.size, other.size):
                 raise ConfigError(f"{place}.containerID: overlaps with another mapping")
@@ -172,19 +152,3 @@ def _check_ranges(name: str, mappings: tuple[IDMapping, ...]) -> None:
 
 def _overlap(first: int, second: int, first_size: int, second_size: int) -> bool:
     return first < second + second_size and second < first + first_size
-
-
-def _check_names(config: Config, kinds: set[str]) -> None:
-    if config.hostname and "uts" not in kinds:
-        raise ConfigError("unable to set hostname without a private UTS namespace")
-    if config.domainname and "uts" not in kinds:
-        raise ConfigError("unable to set domainname without a private UTS namespace")
-
-
-def _time_offsets(offsets: dict[str, TimeOffset], new: tuple[str, ...]) -> tuple[tuple[str, int, int], ...]:
-    if offsets and "time" not in new:
-        raise ConfigError("linux.timeOffsets: set, but there is no new time namespace")
-    for clock in offsets:
-        if clock not in ("monotonic", "boottime"):
-            raise ConfigError(f"linux.timeOffsets: unknown clock '{clock}'")
-    return tuple((clock, offset.secs, offset.nanosecs) for clock, offset in offsets.items())

@@ -35,6 +35,7 @@ from pyrunc.kernel.constants import (
     STATX_UID,
 )
 from pyrunc.process.executable import quote
+from pyrunc.rootfs.paths import RootPaths
 from pyrunc.security.capabilities import CAP_SYS_ADMIN, emit_ambient, emit_bounding, emit_sets, resolve
 
 TYPE_CHECKING = False
@@ -82,6 +83,12 @@ def emit_credentials(p: Program, process: Process, host: Host, load_filter: Call
     emit_ambient(p, sets)
     load_filter(p)
     emit_sets(p, sets)
+
+
+def emit_make_directory(p: Program, root: Register, process: Process) -> None:
+    """cwd, if it is missing: in the rootfs with everything mounted, before any of it becomes read-only."""
+    with p.at("process.cwd", process.cwd):
+        p.close(RootPaths(p, root).open_or_make_directory(process.cwd))
 
 
 def _emit_enter(p: Program, cwd: str) -> Register:

@@ -69,9 +69,7 @@ def candidates(process: Process) -> list[str]:
 
 
 def _program(process: Process) -> str:
-    if not process.args:
-        raise ConfigError("process.args: empty")
-    if process.args[0] in ("", ".", ".."):
+    if process.args[0] in (".", ".."):
         raise ConfigError(f"exec: {quote(process.args[0])}: executable file not found in $PATH")
     return process.args[0]
 
@@ -86,7 +84,7 @@ def emit_lookup(p: Program, process: Process) -> Register:
     """Which of `candidates` it is: its number, from 1.  In the container, with the process's credentials and cwd."""
     found = p.register()
     status = p.scratch(_STATX_SIZE)
-    with p.at("process.args", process.args[0] if process.args else ""):
+    with p.at("process.args", process.args[0]):
         if "/" in _program(process):
             _emit_check_path(p, process.args[0], status)
             p.set(found, 1)
@@ -147,18 +145,12 @@ def emit_execve(p: Program, process: Process, found: Register, environment: Poin
 def build_environment(p: Program, process: Process) -> tuple[Pointer, Pointer | None]:
     """envp, and the slot to fill with `HOME=…\\0` when config.json does not say what HOME is.
 
-    The last of equal names wins, as everywhere in runc.  Raises ConfigError for what is no NAME=value.
+    The last of equal names wins; an empty HOME counts as none, as in runc.
     """
     entries: list[str | Pointer] = []
     seen: set[str] = set()
-    for index in range(len(process.env) - 1, -1, -1):
-        entry = process.env[index]
-        name, separator, value = entry.partition("=")
-        # The value is not repeated: it may be a secret.
-        if not separator:
-            raise ConfigError(f"process.env[{index}]: must be NAME=value")
-        if "\0" in entry:
-            raise ConfigError(f"process.env[{index}]: a NUL byte in {quote(name)}")
+    for entry in reversed(process.env):
+        name, _equals, value = entry.partition("=")
         if name not in seen and not (name == "HOME" and not value):
             entries.append(entry)
         seen.add(name)

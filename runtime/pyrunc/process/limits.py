@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from _struct import Struct
 
-from pyrunc.errors import ConfigError
+from ocispec.forms import parse_number_list
+from pyrunc.errors import ConfigError, Unsupported
 from pyrunc.kernel import constants
 from pyrunc.kernel.constants import (
     AT_FDCWD,
@@ -14,6 +15,7 @@ from pyrunc.kernel.constants import (
     O_WRONLY,
     PER_LINUX,
     PER_LINUX32,
+    SCHED_NORMAL,
 )
 
 TYPE_CHECKING = False
@@ -22,55 +24,19 @@ if TYPE_CHECKING:
     from ocispec.linux import MemoryPolicy, Personality
     from pyrunc.program.builder import Program
 
-_RLIMIT_NAMES = (
-    "RLIMIT_AS",
-    "RLIMIT_CORE",
-    "RLIMIT_CPU",
-    "RLIMIT_DATA",
-    "RLIMIT_FSIZE",
-    "RLIMIT_LOCKS",
-    "RLIMIT_MEMLOCK",
-    "RLIMIT_MSGQUEUE",
-    "RLIMIT_NICE",
-    "RLIMIT_NOFILE",
-    "RLIMIT_NPROC",
-    "RLIMIT_RSS",
-    "RLIMIT_RTPRIO",
-    "RLIMIT_RTTIME",
-    "RLIMIT_SIGPENDING",
-    "RLIMIT_STACK",
-)
-_POLICY_NAMES = {
-    "SCHED_OTHER": "SCHED_NORMAL",
-    "SCHED_FIFO": "SCHED_FIFO",
-    "SCHED_RR": "SCHED_RR",
-    "SCHED_BATCH": "SCHED_BATCH",
-    "SCHED_ISO": "",  # reserved, in no kernel: sched(7)
-    "SCHED_IDLE": "SCHED_IDLE",
-    "SCHED_DEADLINE": "SCHED_DEADLINE",
-}
 _PERSONALITIES = {"LINUX": PER_LINUX, "LINUX32": PER_LINUX32}
 _RLIMIT64 = Struct("<QQ")  # soft, hard: prlimit(2)
 # struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, runtime, deadline, period
 _SCHED_ATTR = Struct("<IIQiIQQQ")
-_MAX_NODE = 1024  # more than any kernel's MAX_NUMNODES
+_MAX_NODES = 1024  # MAX_NUMNODES of the largest kernels
 
 
 def limits_of(process: Process) -> tuple[tuple[str, int, int, int], ...]:
-    """(place in config.json, resource, soft, hard) of every limit; raises ConfigError for unknown and doubled ones."""
-    found: list[tuple[str, int, int, int]] = []
-    seen: list[str] = []
-    for index, limit in enumerate(process.rlimits):
-        place = f"process.rlimits[{index}]"
-        if limit.type not in _RLIMIT_NAMES:
-            raise ConfigError(f"{place}.type: unknown limit '{limit.type}'")
-        if limit.type in seen:
-            raise ConfigError(f"{place}.type: {limit.type} is there twice")
-        if limit.soft > limit.hard:
-            raise ConfigError(f"{place}: the soft limit {limit.soft} is above the hard limit {limit.hard}")
-        seen.append(limit.type)
-        found.append((f"{place} {limit.type}", getattr(constants, limit.type), limit.soft, limit.hard))
-    return tuple(found)
+    """(place in config.json, resource, soft, hard) of every limit."""
+    return tuple(
+        (f"process.rlimits[{index}] {limit.type}", getattr(constants, limit.type), limit.soft, limit.hard)
+        for index, limit in enumerate(process.rlimits)
+    )
 
 
 def emit_limits(p: Program, process: Process) -> None:
@@ -107,17 +73,13 @@ def emit_scheduling(p: Program, config: Config, process: Process) -> None:
 
 
 def _emit_scheduler(p: Program, scheduler: Scheduler) -> None:
-    """sched_setattr(2).  The kernel says what goes with what: sched(7)."""
-    name = _POLICY_NAMES.get(scheduler.policy)
-    if not name:
-        raise ConfigError(f"process.scheduler.policy: no scheduling policy '{scheduler.policy}'")
+    """sched_setattr(2)."""
+    if scheduler.policy == "SCHED_ISO":
+        raise Unsupported("process.scheduler.policy: SCHED_ISO is reserved, no kernel has it")  # sched(7)
+    policy = SCHED_NORMAL if scheduler.policy == "SCHED_OTHER" else getattr(constants, scheduler.policy)
     flags = 0
     for flag in scheduler.flags:
-        value = getattr(constants, flag, None) if flag.startswith("SCHED_FLAG_") else None
-        if value is None:
-            raise ConfigError(f"process.scheduler.flags: unknown flag '{flag}'")
-        flags |= value
-    policy = getattr(constants, name)
+        flags |= getattr(constants, flag)
     times = (scheduler.runtime, scheduler.deadline, scheduler.period)
     content = _SCHED_ATTR.pack(_SCHED_ATTR.size, policy, flags, scheduler.nice, scheduler.priority, *times)
     with p.at("process.scheduler", scheduler.policy):
@@ -125,60 +87,34 @@ def _emit_scheduler(p: Program, scheduler: Scheduler) -> None:
 
 
 def _emit_io_priority(p: Program, priority: IOPriority) -> None:
-    number = getattr(constants, priority.class_, None) if priority.class_.startswith("IOPRIO_CLASS_") else None
-    if number is None or priority.class_ == "IOPRIO_CLASS_SHIFT":
-        raise ConfigError(f"process.ioPriority.class: unknown class '{priority.class_}'")
-    value = number << IOPRIO_CLASS_SHIFT | priority.priority
+    value = getattr(constants, priority.class_) << IOPRIO_CLASS_SHIFT | priority.priority
     with p.at("process.ioPriority", priority.class_):
         p.call("ioprio_set", IOPRIO_WHO_PROCESS, 0, value, doing="set the i/o priority")
 
 
 def _emit_personality(p: Program, personality: Personality) -> None:
-    domain = _PERSONALITIES.get(personality.domain)
-    if domain is None:
-        raise ConfigError(f"linux.personality.domain: unknown domain '{personality.domain}'")
-    if personality.flags:
-        raise ConfigError("linux.personality.flags: no flags are defined")
     with p.at("linux.personality", personality.domain):
-        p.call("personality", domain, doing="set the execution domain")
+        p.call("personality", _PERSONALITIES[personality.domain], doing="set the execution domain")
 
 
 def _emit_memory_policy(p: Program, policy: MemoryPolicy) -> None:
     """set_mempolicy(2): inherited by everything the container's program starts."""
-    mode = getattr(constants, policy.mode, None) if policy.mode.startswith("MPOL_") else None
-    if mode is None or policy.mode.startswith("MPOL_F_"):
-        raise ConfigError(f"invalid memory policy: invalid memory policy mode '{policy.mode}'")
+    mode = getattr(constants, policy.mode)
     for flag in policy.flags:
-        value = getattr(constants, flag, None) if flag.startswith("MPOL_F_") else None
-        if value is None:
-            raise ConfigError(f"invalid memory policy: invalid memory policy flag '{flag}'")
-        mode |= value
-    nodes = parse_nodes(policy.nodes)
-    if policy.mode in ("MPOL_DEFAULT", "MPOL_LOCAL") and nodes:
-        count = nodes.bit_count()
-        raise ConfigError(f"invalid memory policy: {policy.mode} mode requires 0 nodes but got {count}")
+        mode |= getattr(constants, flag)
+    mask = node_mask(policy.nodes)
+    nodes = p.constant(mask.to_bytes(_MAX_NODES // 8, "little")) if mask else 0
+    # The kernel takes maxnode - 1 bits (get_nodes in mm/mempolicy.c; set_mempolicy(2) says otherwise).
+    maxnode = _MAX_NODES + 1 if mask else 0
     with p.at("linux.memoryPolicy", policy.mode):
-        if nodes:
-            # maxnode is one more than the number of bits: set_mempolicy(2), BUGS of the kernel's get_nodes().
-            mask = p.constant(nodes.to_bytes(_MAX_NODE // 8, "little"))
-            p.call("set_mempolicy", mode, mask, _MAX_NODE + 1, doing="set the memory policy")
-        else:
-            p.call("set_mempolicy", mode, 0, 0, doing="set the memory policy")
+        p.call("set_mempolicy", mode, nodes, maxnode, doing="set the memory policy")
 
 
-def parse_nodes(text: str) -> int:
-    """A mask of the nodes in a list such as "0-3,7": cpuset(7), "List format"."""
+def node_mask(text: str) -> int:
+    """Node n of a list such as "0-3,7" as bit n."""
     mask = 0
-    for part in text.split(",") if text else ():
-        first, dash, last = part.partition("-")
-        if not _is_number(first) or (dash and not _is_number(last)):
-            raise ConfigError(f"invalid memory policy: invalid memory policy node '{part}'")
-        low, high = int(first), int(last if dash else first)
-        if low > high or high >= _MAX_NODE:
-            raise ConfigError(f"invalid memory policy: invalid memory policy node '{part}'")
+    for low, high in parse_number_list(text) or ():
+        if high >= _MAX_NODES:
+            raise ConfigError(f"linux.memoryPolicy.nodes: invalid memory policy node {high}")
         mask |= ((1 << high - low + 1) - 1) << low
     return mask
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 4

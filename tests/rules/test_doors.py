@@ -14,6 +14,7 @@ PATH_CALLS = frozenset(
 )
 # module -> why it resolves paths
 DOORS = {
+    "pyrunc.rootfs.prepare": "the bundle's own path, before pivot_root: the host's, and trusted",
     "pyrunc.rootfs.paths": "the door: openat2(RESOLVE_IN_ROOT), and one component at a time",
 }
 

@@ -9,6 +9,7 @@ LAYERS = {
     "ocispec": 0,
     "pyrunc.errors": 1,
     "pyrunc.hints": 1,
+    "pyrunc.json_faults": 1,
     "pyrunc.jsonio": 1,
     "pyrunc.log": 1,
     "pyrunc.kernel": 2,

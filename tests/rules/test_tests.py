@@ -16,11 +16,17 @@ def asserts(function: ast.AST, local: dict[str, ast.AST], seen: frozenset[str] =
             return True
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in ("raises", "warns", "fail") or name.lstrip("_").startswith(ASSERTING):
+            if any(keyword.arg == "check" and is_true(keyword.value) for keyword in node.keywords):
+                return True  # subprocess.run(..., check=True)
+            if name in ("raises", "warns", "fail", "ok") or name.lstrip("_").startswith(ASSERTING):
                 return True
             if name in local and name not in seen and asserts(local[name], local, seen | {name}):
                 return True
     return False
+
+
+def is_true(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
 
 
 def unasserted(text: str) -> list[str]:

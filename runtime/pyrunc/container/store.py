@@ -14,7 +14,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 
 from pyrunc.container.record import ContainerRecord, from_json, to_json
 from pyrunc.errors import PyruncError, StateError, during
-from pyrunc.jsonio import dumps, loads
+from pyrunc.jsonio import JsonError, dumps, loads
 from pyrunc.kernel.constants import O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY
 from pyrunc.kernel.files import Fd, read_file, replace_file
 
@@ -60,7 +60,10 @@ class Store:
             if error.errno in (ENOENT, ENOTDIR):
                 raise StateError("container does not exist") from error
             raise
-        return from_json(loads(content))
+        try:
+            return from_json(loads(content))
+        except JsonError as error:
+            raise StateError(f"state.json is damaged: {error}") from error
 
     def create(self, container_id: str) -> Directory:
         """A new container's directory, locked.  Raises StateError when the id is in use."""

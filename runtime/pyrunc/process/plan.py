@@ -24,7 +24,7 @@ from pyrunc.namespaces.join import emit_processes
 from pyrunc.namespaces.network import emit_loopback_up
 from pyrunc.namespaces.sysctl import emit_sysctls
 from pyrunc.process import birth, sync
-from pyrunc.process.credentials import emit_credentials, emit_make_directory
+from pyrunc.process.credentials import emit_credentials, emit_make_directory, emit_make_directory
 from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, Descriptors, namespace, preserved, source
 from pyrunc.process.executable import build_environment, emit_execve, emit_lookup
 from pyrunc.process.hooks_inside import emit_hooks
@@ -107,7 +107,7 @@ def compile_create(wanted: Birth) -> Plan:
     birth.emit_not_dumpable(p)
     _emit_surroundings(p, wanted)
     own_descriptors = birth.emit_own_descriptors(p)
-    root, hook_state = _emit_root(p, wanted, inputs, output)
+    hook_state = _emit_root(p, wanted, inputs, output)
     envp, home, found = _emit_process(p, wanted)
     birth.emit_outlive_parent(p)
     p.sync(sync.READY, "ready", 0, home)
@@ -181,7 +181,7 @@ def _emit_surroundings(p: Program, wanted: Birth) -> None:
         emit_loopback_up(p)
 
 
-def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> tuple[Register, Pointer | None]:
+def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> Pointer | None:
     """The rootfs with all that is mounted on it, the hooks that may still see the host, and the way in."""
     config = wanted.config
     root = emit_rootfs(p, inputs)
@@ -199,12 +199,14 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> 
         state = hook_state
         emit_hooks(p, "createContainer", hooks.create_container, state, output, directory=root, environment=None)
     emit_make_directory(p, root, wanted.process)
+    emit_make_directory(p, root, wanted.process)
     emit_sysctls(p, config)
     emit_label(p, wanted.process, wanted.host)
     emit_masks(p, root, inputs)
     emit_readonly_root(p, root, inputs)
     emit_pivot(p, root, inputs)
-    return root, hook_state
+    p.close(root)
+    return hook_state
 
 
 def _emit_process(p: Program, wanted: Birth) -> tuple[Pointer, Pointer | None, Register]:

@@ -7,7 +7,6 @@ from errno import ENOENT, ENOTDIR
 
 from ocispec.config import Config, read_config
 from ocispec.record import Record
-
 from pyrunc import log
 from pyrunc.errors import ConfigError, during
 from pyrunc.jsonio import loads

@@ -11,7 +11,6 @@ import posix
 import time
 
 from ocispec.record import Record, replace
-
 from pyrunc import log
 from pyrunc.cgroups import fs as cgroupfs
 from pyrunc.cgroups.apply import apply
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ocispec.config import Config
+    from ocispec.config import Config, Process
     from pyrunc.cgroups.writes import ResourcePlan
     from pyrunc.container.options import CreateOptions
     from pyrunc.container.store import Directory, Store
@@ -56,6 +55,7 @@ class Prepared(Record):
     """Everything decided about a container, with nothing made yet."""
 
     bundle: Bundle
+    process: Process
     host: Host
     namespaces: NamespacePlan
     cgroup: ContainerCgroup  # where it will be
@@ -125,8 +125,7 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
 
 def compile_prepared(prepared: Prepared, options: CreateOptions, joined: tuple[str, ...]) -> tuple[Birth, Plan]:
     """The stage's program and all it needs."""
-    process = prepared.bundle.config.process
-    assert process is not None
+    process = prepared.process
     listen = _listen_descriptors()
     if listen:
         # sd_listen_fds(3): the container's first process is to find LISTEN_PID right, and that is pid 1 to it.
@@ -242,7 +241,7 @@ def _run_poststop(record: ContainerRecord) -> None:
 
 
 def _hand_over(options: CreateOptions, stage: Stage) -> None:
-    """The pid, to those who asked for it.  The file is complete when it appears, and has no newline (conmon, go-runc)."""
+    """The pid, to those who asked for it.  The file is complete when it appears, with no newline (go-runc, conmon)."""
     if options.pidfd_socket:
         with during(f"send the pidfd to {options.pidfd_socket}"), connect(options.pidfd_socket) as receiver:
             send_descriptor(receiver, b"pidfd", stage.pidfd)

@@ -7,7 +7,6 @@ from pyrunc.cgroups import fs as cgroupfs
 from pyrunc.cgroups.place import from_json
 from pyrunc.cgroups.processes import kill_all
 from pyrunc.container.kill import SIGKILL
-from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import CREATED, STOPPED, is_alive, status_of
 from pyrunc.errors import PyruncError, StateError
@@ -17,6 +16,7 @@ from pyrunc.process.hooks import run_hook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.container.record import ContainerRecord
     from pyrunc.container.store import Directory, Store
 
 _KILL_TIMEOUT_SECONDS = 10.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import _signal
 
-from pyrunc.cgroups.processes import kill_all
 from pyrunc.cgroups.place import from_json
+from pyrunc.cgroups.processes import kill_all
 from pyrunc.container.status import STOPPED, is_alive, status_of
 from pyrunc.errors import StateError, UsageError
 from pyrunc.kernel.processes import open_pidfd, send_signal

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from ocispec.config import Hook
 from ocispec.record import Record
-
 from pyrunc.errors import StateError
 
 TYPE_CHECKING = False

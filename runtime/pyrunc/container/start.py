@@ -79,9 +79,7 @@ def _read_until_end(fifo: Fd, pidfd: Fd) -> bytes:
         events = dict(poller.poll())
         if events.get(fifo.number, 0) & POLLIN:
             heard += posix.read(fifo.number, 4096)
-        elif events.get(fifo.number, 0) & POLLHUP:
-            return heard
-        elif pidfd.number in events:
+        elif events.get(fifo.number, 0) & POLLHUP or pidfd.number in events:
             return heard
 
 

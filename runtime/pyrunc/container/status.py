@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups.processes import freezer_state
 from pyrunc.cgroups.place import from_json
+from pyrunc.cgroups.processes import freezer_state
 from pyrunc.container.store import EXEC_FIFO
 from pyrunc.kernel.files import exists
 from pyrunc.kernel.processes import boot_id, start_time

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ocispec.record import Record
-
 from pyrunc.process.limits import limits_of
 from pyrunc.process.sync import MAP_IDS, READY, RUNTIME_HOOKS
 

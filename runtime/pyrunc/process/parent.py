@@ -9,7 +9,6 @@ from __future__ import annotations
 import posix
 
 from ocispec.record import Record
-
 from pyrunc.errors import ProtocolError, StageFailed, during
 from pyrunc.kernel.constants import MFD_CLOEXEC
 from pyrunc.kernel.files import Fd, read_file

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 from ocispec.record import Record, replace
-
 from pyrunc.cgroups.join import emit_join
 from pyrunc.kernel.constants import CLONE_NEWCGROUP
 from pyrunc.namespaces.hostname import emit_hostname
@@ -24,7 +23,7 @@ from pyrunc.namespaces.join import emit_processes
 from pyrunc.namespaces.network import emit_loopback_up
 from pyrunc.namespaces.sysctl import emit_sysctls
 from pyrunc.process import birth, sync
-from pyrunc.process.credentials import emit_credentials, emit_make_directory, emit_make_directory
+from pyrunc.process.credentials import emit_credentials, emit_make_directory
 from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, Descriptors, namespace, preserved, source
 from pyrunc.process.executable import build_environment, emit_execve, emit_lookup
 from pyrunc.process.hooks_inside import emit_hooks
@@ -198,7 +197,6 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> 
     if hook_state is not None and hooks.create_container:
         state = hook_state
         emit_hooks(p, "createContainer", hooks.create_container, state, output, directory=root, environment=None)
-    emit_make_directory(p, root, wanted.process)
     emit_make_directory(p, root, wanted.process)
     emit_sysctls(p, config)
     emit_label(p, wanted.process, wanted.host)

@@ -93,7 +93,7 @@ def _places(count: int) -> list[str]:
 
 
 def _check(rule: DeviceRule, place: str) -> None:
-    if rule.type not in ("", "a", "b", "c", "u"):
+    if rule.type not in ("", "a", "b", "c"):
         raise ConfigError(f"{place}.type: must be a, b or c, not {rule.type}")
     if not rule.access or not set(rule.access) <= set(EVERYTHING):
         raise ConfigError(f"{place}.access: must be made of r, w and m, not {rule.access!r}")
@@ -104,7 +104,7 @@ def _replay(rules: Sequence[DeviceRule], *, keeps_allowing: bool) -> DeviceAcces
     for rule, place in zip(rules, _places(len(rules)), strict=True):
         major = ANY if rule.major is None else rule.major
         minor = ANY if rule.minor is None else rule.minor
-        kinds = ("c", "b") if rule.type in ("", "a") else ("c",) if rule.type == "u" else (rule.type,)
+        kinds = ("c", "b") if rule.type in ("", "a") else (rule.type,)
         letters = _ordered(set(rule.access))
         if len(kinds) == 2 and (major, minor, letters) == (ANY, ANY, EVERYTHING):
             access.allow = rule.allow and keeps_allowing

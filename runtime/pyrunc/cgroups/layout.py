@@ -10,6 +10,13 @@ from pyrunc.kernel.constants import F_OK
 from pyrunc.kernel.files import list_directory, read_file
 from pyrunc.kernel.host import CgroupHierarchy
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Located = tuple[int, tuple[str, ...], str, str]
+    Mount = tuple[int, frozenset[str], str, str]  # version, options, root, mountpoint
+
 # cgroups(7), and systemd's file-hierarchy: where every distribution mounts them.
 CONVENTIONAL = "/sys/fs/cgroup"
 HUGE_PAGES = "/sys/kernel/mm/hugepages"
@@ -22,23 +29,35 @@ def read_hierarchies() -> tuple[CgroupHierarchy, ...]:
 
     /proc/self/mountinfo, long on a host full of containers, is read only if something is not where it usually is.
     """
-    with during("read /proc/self/cgroup"):
-        lines = read_file("/proc/self/cgroup").decode("utf-8", "surrogateescape").splitlines()
-    entries = [_parse_entry(line) for line in lines]
+    memberships = _read_text("/proc/self/cgroup")
+    found = locate(memberships, lambda path: posix.access(path, F_OK), lambda: _read_text("/proc/self/mountinfo"))
+    return tuple(_hierarchy(*one) for one in found)
+
+
+def locate(memberships: str, exists: Callable[[str], bool], read_mounts: Callable[[], str]) -> list[Located]:
+    """The decisions of `read_hierarchies`, with the content of the two files and a look at the file system passed in.
+
+    (version, v1's controllers, mountpoint, own path below it) of each.
+    """
+    entries = [_parse_entry(line) for line in memberships.splitlines()]
     has_v1 = any(version == 1 for version, _names, _path in entries)
-    found: list[CgroupHierarchy] = []
-    mounts: list[tuple[int, frozenset[str], str, str]] | None = None
+    found: list[Located] = []
+    mounts: list[Mount] | None = None
     for version, names, own_path in entries:
         mountpoint = _conventional(version, names, has_v1)
-        if not _is_at(mountpoint, version, own_path):
+        if not exists(_mark(mountpoint, version, own_path)):
             if mounts is None:
-                mounts = _read_mounts()
-            mountpoint, own_path = _search(mounts, version, names, own_path)
+                mounts = _parse_mounts(read_mounts())
+            mountpoint, own_path = _search(mounts, version, names, own_path, exists)
         if mountpoint:
-            controllers = names if version == 1 else _v2_controllers(mountpoint)
-            own = CgroupHierarchy(version=version, controllers=controllers, mountpoint=mountpoint, own_path=own_path)
-            found.append(own)
-    return tuple(found)
+            found.append((version, names, mountpoint, own_path))
+    return found
+
+
+def _hierarchy(version: int, names: tuple[str, ...], mountpoint: str, own_path: str) -> CgroupHierarchy:
+    if version == 2:
+        names = tuple(_read_text(f"{mountpoint}/cgroup.controllers").split())
+    return CgroupHierarchy(version=version, controllers=names, mountpoint=mountpoint, own_path=own_path)
 
 
 def read_page_sizes() -> tuple[str, ...]:
@@ -70,20 +89,19 @@ def _conventional(version: int, names: tuple[str, ...], has_v1: bool) -> str:
     return f"{CONVENTIONAL}/{','.join(names).removeprefix('name=')}"
 
 
-def _is_at(mountpoint: str, version: int, own_path: str) -> bool:
-    return posix.access(f"{mountpoint}{own_path.rstrip('/')}/{MARKS[version]}", F_OK)
+def _mark(mountpoint: str, version: int, own_path: str) -> str:
+    """The file that proves that this hierarchy is mounted here and that we are where we think."""
+    return f"{mountpoint}{own_path.rstrip('/')}/{MARKS[version]}"
 
 
-def _v2_controllers(mountpoint: str) -> tuple[str, ...]:
-    with during(f"read {mountpoint}/cgroup.controllers"):
-        return tuple(read_file(f"{mountpoint}/cgroup.controllers").decode().split())
+def _read_text(path: str) -> str:
+    with during(f"read {path}"):
+        return read_file(path, limit=64 << 20).decode("utf-8", "surrogateescape")
 
 
-def _read_mounts() -> list[tuple[int, frozenset[str], str, str]]:
-    """(version, options, root, mountpoint) of every cgroup mount: proc_pid_mountinfo(5)."""
+def _parse_mounts(content: str) -> list[Mount]:
+    """The cgroup mounts of a mountinfo file: proc_pid_mountinfo(5)."""
     found = []
-    with during("read /proc/self/mountinfo"):
-        content = read_file("/proc/self/mountinfo", limit=64 << 20).decode("utf-8", "surrogateescape")
     for line in content.splitlines():
         head, _dash, tail = line.partition(" - ")
         kind, _source, options = tail.split(" ", 2)
@@ -95,18 +113,18 @@ def _read_mounts() -> list[tuple[int, frozenset[str], str, str]]:
 
 
 def _search(
-    mounts: list[tuple[int, frozenset[str], str, str]], version: int, names: tuple[str, ...], own_path: str
+    mounts: Sequence[Mount], version: int, names: tuple[str, ...], own_path: str, exists: Callable[[str], bool]
 ) -> tuple[str, str]:
     """(mountpoint, own path below it); ("", "") if it is mounted nowhere that can be reached.
 
     The root of a mount is not "/" inside a container that has no cgroup namespace: its own cgroup is mounted there.
-    A mount may be hidden by a later one, so each must prove itself.
+    A mount may be hidden by a later one, so each must prove itself.  Our own cgroup may have been removed: then
+    there is still the hierarchy.
     """
-    for kind, options, root, mountpoint in mounts:
-        if kind != version or not options.issuperset(names):
-            continue
-        below = _below(root, own_path)
-        if _is_at(mountpoint, version, below):
+    fitting = [mount for mount in mounts if mount[0] == version and mount[1].issuperset(names)]
+    places = [(mountpoint, _below(root, own_path)) for _version, _options, root, mountpoint in fitting]
+    for mountpoint, below in (*places, *((mount[3], "/") for mount in fitting)):
+        if exists(_mark(mountpoint, version, below)):
             return mountpoint, below
     return "", ""
 

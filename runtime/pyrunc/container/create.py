@@ -120,7 +120,15 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         poststop=config.hooks.poststop,
     )
     cgroup = planned(host.cgroups, paths)
-    return Prepared(bundle=bundle, host=host, namespaces=namespaces, cgroup=cgroup, resources=resources, record=record)
+    return Prepared(
+        bundle=bundle,
+        process=config.process,
+        host=host,
+        namespaces=namespaces,
+        cgroup=cgroup,
+        resources=resources,
+        record=record,
+    )
 
 
 def compile_prepared(prepared: Prepared, options: CreateOptions, joined: tuple[str, ...]) -> tuple[Birth, Plan]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from ocispec.checks_of_linux import LINUX_CHECKS, LINUX_WARNINGS
 from ocispec.checks_of_process import PROCESS_CHECKS, PROCESS_WARNINGS
 from ocispec.checks_of_resources import RESOURCES_CHECKS, RESOURCES_WARNINGS
-from ocispec.forms import major_version
 from ocispec.reader import shown
 
 TYPE_CHECKING = False
@@ -22,14 +21,6 @@ if TYPE_CHECKING:
     Found = tuple[str, str]
 
 HOST_NAME_MAX = 64  # __NEW_UTS_LEN, uname(2)
-
-
-def version(config: Config) -> Iterator[Found]:
-    major = major_version(config.oci_version)
-    if major is None:
-        yield "ociVersion", f"must be a version such as 1.3.0, not {shown(config.oci_version)}"
-    elif major != 1:
-        yield "ociVersion", f"only 1.x is known, not {config.oci_version}"
 
 
 def annotation_keys(config: Config) -> Iterator[Found]:
@@ -144,7 +135,7 @@ def relative_destinations(config: Config) -> Iterator[Found]:
 
 
 CONFIG_CHECKS: tuple[Callable[[Config], Iterable[Found]], ...] = (
-    *(version, annotation_keys, process, duplicate_namespaces, host_names, user_namespace, time_namespace),
+    *(annotation_keys, process, duplicate_namespaces, host_names, user_namespace, time_namespace),
     *(network_devices_have_a_namespace, mount_mappings, bind_sources, *LINUX_CHECKS, resources),
 )
 CONFIG_WARNINGS: tuple[Callable[[Config], Iterable[Found]], ...] = (

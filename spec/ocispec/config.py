@@ -6,11 +6,13 @@ strings are "", lists (), maps {}, objects and meaningful integers None; `hooks`
 
 from __future__ import annotations
 
+from ocispec import SPEC_VERSION
 from ocispec.checks import CONFIG_CHECKS, CONFIG_WARNINGS
 from ocispec.checks_of_process import PROCESS_CHECKS, PROCESS_WARNINGS
 from ocispec.document import read_document
+from ocispec.forms import major_version
 from ocispec.linux import IDMapping, Linux, parse_id_mapping, parse_linux
-from ocispec.reader import ID_MAX, INT64_MAX, UINT64_MAX
+from ocispec.reader import ID_MAX, INT64_MAX, UINT64_MAX, shown
 from ocispec.record import Record
 from ocispec.words import IO_PRIORITY_CLASSES, RLIMITS, SCHEDULER_FLAGS, SCHEDULER_POLICIES
 
@@ -165,7 +167,7 @@ def parse_config(r: Reader) -> Config:
     for key in OTHER_PLATFORMS:
         r.ignore(key, "not for Linux containers")
     return Config(
-        oci_version=r.string("ociVersion", required=True),
+        oci_version=parse_version(r),
         root=r.required_record("root", parse_root),
         process=r.record("process", parse_process),
         hostname=r.string("hostname"),
@@ -175,6 +177,16 @@ def parse_config(r: Reader) -> Config:
         annotations=r.string_map("annotations"),
         linux=r.record("linux", parse_linux) or Linux(),
     )
+
+
+def parse_version(r: Reader) -> str:
+    version = r.string("ociVersion", required=True)
+    major = major_version(version)
+    if version and major is None:
+        r.refuse("ociVersion", f"must be a version such as {SPEC_VERSION}, not {shown(version)}")
+    elif version and major != 1:
+        r.refuse("ociVersion", f"only 1.x is known, not {shown(version)}")
+    return version
 
 
 def parse_root(r: Reader) -> Root:
@@ -195,7 +207,7 @@ def parse_mount(r: Reader) -> Mount:
 def parse_process(r: Reader) -> Process:
     r.ignore("commandLine", "only for Windows")
     return Process(
-        args=r.strings("args", at_least=1),
+        args=r.strings("args", required=True),
         cwd=r.absolute_path("cwd", required=True),
         # The spec requires user.uid and user.gid; Go, and with it every engine's tests, takes their absence for 0.
         user=r.record("user", parse_user) or User(uid=0, gid=0),

@@ -140,8 +140,11 @@ class Reader:
 
     # lists
 
-    def strings(self, key: str, *, at_least: int = 0, words: tuple[str, ...] = ()) -> tuple[str, ...]:
-        return self.optional_strings(key, words=words) or self._too_few(key, at_least)
+    def strings(self, key: str, *, required: bool = False, words: tuple[str, ...] = ()) -> tuple[str, ...]:
+        found = self.optional_strings(key, words=words)
+        if required and not found:
+            self.refuse(key, "is missing" if found is None else "must have at least one entry")
+        return found or ()
 
     def optional_strings(self, key: str, *, words: tuple[str, ...] = ()) -> tuple[str, ...] | None:
         """None when absent, () when empty."""
@@ -172,11 +175,6 @@ class Reader:
             elif not low <= item <= high:
                 self._wrong(f"{key}[{index}]", f"from {low} to {high}", item)
         return tuple(items)
-
-    def _too_few(self, key: str, at_least: int) -> tuple[str, ...]:
-        if at_least:
-            self.refuse(key, "must have at least one entry")
-        return ()
 
     # objects
 

@@ -58,7 +58,7 @@ def parse_seccomp(r: Reader) -> Seccomp:
 
 def parse_syscall_rule(r: Reader) -> SyscallRule:
     return SyscallRule(
-        names=r.strings("names", at_least=1),
+        names=r.strings("names", required=True),
         action=r.string("action", required=True, words=SECCOMP_ACTIONS),
         errno_ret=r.optional_integer("errnoRet", 0, RETURN_DATA_MAX),
         args=r.records("args", parse_argument_rule),

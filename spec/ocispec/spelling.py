@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """The known word at the smallest distance, or "" when none is near: a third of the letters may be wrong."""
+    """The known word at the smallest distance, or "" when none is near: a quarter of the letters may be wrong."""
     if len(word) > 64:  # the distance costs the product of the lengths
         return ""
-    best, best_distance = "", max(1, len(word) // 3) + 1
+    best, best_distance = "", max(1, len(word) // 4) + 1
     for candidate in known:
         if candidate.lower() == word.lower():
             return candidate

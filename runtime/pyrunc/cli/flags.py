@@ -108,5 +108,5 @@ COMMANDS: dict[str, Command] = {
     ),
     "start": ("<container-id>", 1, 1, "run the user's process in a created container", (HELP,)),
     "state": ("<container-id>", 1, 1, "print the state of a container, as JSON", (HELP,)),
-    "validate": ("", 0, 0, "check a bundle's config.json", (_BUNDLE, HELP)),
+    "validate": ("[file]", 0, 1, "check a bundle's config.json, or a file, or - for stdin", (_BUNDLE, HELP)),
 }

@@ -1,0 +1,163 @@
+"""`validate`: every problem of a config.json at once, by our reader and its checks and by the JSON Schemas.
+
+A cold command: it may import what it likes.  jsonschema comes from the venv or from the directory site-packages
+that the launcher has at the end of sys.path.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ocispec
+from ocispec.config import read_config, read_process
+from ocispec.reader import SpecError, plain, shown
+from ocispec.resources import read_resources
+from pyrunc import log
+from pyrunc.errors import ConfigError, Unsupported, during
+from pyrunc.jsonio import MAX_SIZE, JsonError, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+    from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
+
+    from pyrunc.cli.parse import Arguments
+
+SCHEMAS = Path(ocispec.__file__).parent / "schemas"
+STDIN = "-"
+# Objects whose keys are names of the user's, not of the spec's.
+MAPS = frozenset(("annotations", "sysctl", "unified", "rdma", "netDevices", "timeOffsets"))
+
+
+def run(arguments: Arguments) -> int:
+    """Problems go to stdout, one a line; 1 when there is any."""
+    name, content = read_input(arguments)
+    problems, warnings = examine(content)
+    log.say("".join([f"{name}: {problem}\n" for problem in problems]))
+    log.say("".join([f"{name}: warning: {warning}\n" for warning in warnings]))
+    if problems:
+        log.error(f"{name}: {len(problems)} {'problem' if len(problems) == 1 else 'problems'} found")
+        return 1
+    log.say(f"{name}: valid\n")
+    return 0
+
+
+def read_input(arguments: Arguments) -> tuple[str, bytes]:
+    """(how to call it, the bytes): the file named, `-` for stdin, else config.json of the bundle."""
+    name = arguments.positional[0] if arguments.positional else str(Path(arguments.bundle or ".") / "config.json")
+    if name == STDIN:
+        return "stdin", sys.stdin.buffer.read(MAX_SIZE + 1)
+    try:
+        with during(f"read {name}"), Path(name).open("rb") as file:
+            return name, file.read(MAX_SIZE + 1)
+    except FileNotFoundError as error:  # ENOENT
+        raise ConfigError(f"JSON specification file {name} not found") from error
+
+
+def examine(content: bytes, kind: str = "config") -> tuple[list[str], list[str]]:
+    """(problems, warnings) of a file: one problem when it is not JSON, else what `problems_of` finds."""
+    try:
+        document = loads(content)
+    except JsonError as error:
+        return [str(error)], []
+    return problems_of(document, kind)
+
+
+def problems_of(document: object, kind: str = "config") -> tuple[list[str], list[str]]:
+    """(problems, warnings), each a line that starts with its place.
+
+    The schema speaks only of places of which the reader has said nothing: it has fewer words.
+    """
+    found: list[SpecError] = []
+    warnings: list[str] = []
+    reader = READERS.get(kind)
+    if reader is not None:
+        try:
+            reader(document, warnings, problems=found)
+        except SpecError as error:  # not even an object
+            return [str(error)], []
+    known = {error.path for error in found}
+    said = [*found, *(e for e in schema_errors(document, kind) if not any(related(e.path, path) for path in known))]
+    return [str(error) for error in said], warnings
+
+
+READERS: dict[str, Callable[..., object]] = {
+    "config": read_config,
+    "process": read_process,
+    "resources": read_resources,
+}
+
+
+def related(left: str, right: str) -> bool:
+    """Whether one place is the other or within it."""
+    short, long = sorted((left, right), key=len)
+    return long.startswith(short) and long[len(short) : len(short) + 1] in ("", ".", "[")
+
+
+# the schemas
+
+
+def schema_errors(document: object, kind: str) -> list[SpecError]:
+    validator = validator_of(kind)
+    errors = sorted(validator.iter_errors(without_nulls(document)), key=lambda error: list(map(str, error.path)))
+    return [SpecError(place_of(error), problem_of(error)) for error in errors]
+
+
+def validator_of(kind: str) -> Draft202012Validator:
+    """A validator by one of our schemas; nothing is fetched: all references lead into SCHEMAS."""
+    try:
+        from jsonschema import Draft202012Validator
+        from referencing import Registry, Resource
+    except ModuleNotFoundError as error:
+        raise Unsupported("the Python package jsonschema is not installed beside this build") from error
+    schemas: list[dict[str, Any]] = [json.loads(path.read_bytes()) for path in sorted(SCHEMAS.glob("*.schema.json"))]
+    resources = [Resource.from_contents(schema) for schema in schemas]
+    registry: Registry[Any] = resources @ Registry()
+    return Draft202012Validator({"$ref": f"pyrunc:{kind}.schema.json"}, registry=registry)
+
+
+def without_nulls(value: object) -> object:
+    """A key whose value is null is absent, for Go as for our reader; the schemas do not repeat that everywhere."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def place_of(error: ValidationError) -> str:
+    """The path as the reader writes it: `mounts[3].options`, `linux.sysctl["net.x"]`."""
+    path: list[str | int] = list(error.absolute_path)
+    if error.validator == "required":
+        path += missing(error)
+    return "".join(steps(path)).removeprefix(".")
+
+
+def steps(path: Sequence[str | int]) -> Iterator[str]:
+    for index, step in enumerate(path):
+        if isinstance(step, int):
+            yield f"[{step}]"
+        elif index and path[index - 1] in MAPS:
+            yield f"[{shown(step)}]"
+        else:
+            word = plain(step)
+            yield word if word[0] == "[" else f".{word}"
+
+
+def missing(error: ValidationError) -> list[str]:
+    """The one key that this `required` error is about: jsonschema makes an error for each and names it in the text."""
+    return [key for key in error.validator_value if error.message.startswith(f"{key!r} ")]
+
+
+def problem_of(error: ValidationError) -> str:
+    if error.validator == "required":
+        return "is missing"
+    if error.validator == "enum":
+        return f"must be one of {', '.join(map(str, error.validator_value))}, not {shown(error.instance)}"
+    description = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    hint = f" ({description})" if description else ""
+    return f"does not fit the schema: {error.validator} is {json.dumps(error.validator_value)[:200]}{hint}"

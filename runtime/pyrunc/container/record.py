@@ -6,13 +6,14 @@ Everything a later command needs is here, so that none reads config.json again: 
 
 from __future__ import annotations
 
-from ocispec.config import Hook
 from ocispec.record import Record
 from pyrunc.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from ocispec.config import Hook
 
 VERSION = 1
 
@@ -90,4 +91,7 @@ def _hook_to_json(hook: Hook) -> dict[str, Any]:
 
 
 def _hook_from_json(hook: dict[str, Any]) -> Hook:
+    # Here and not above: state, kill and most deletes have no hooks, and the config's classes take 1 ms to make.
+    from ocispec.config import Hook
+
     return Hook(path=hook["path"], args=tuple(hook["args"]), env=tuple(hook["env"]), timeout=hook["timeout"])

@@ -345,9 +345,8 @@ static uint32_t run_check(const struct machine *machine, const struct operation 
 {
 	const uint64_t mask = operation->arguments[1];
 	const uint64_t found = load_integer(machine, operation->arguments[0]) & mask;
-	const uint64_t expected = operation->kinds[2] == POINTER
-					  ? load_integer(machine, operation->arguments[2]) & mask
-					  : resolve(machine, operation, 2);
+	const uint64_t expected = operation->kinds[2] == POINTER ? load_integer(machine, operation->arguments[2]) & mask
+								 : resolve(machine, operation, 2);
 
 	if ((found == expected) != (operation->negated != 0))
 		return index + 1;

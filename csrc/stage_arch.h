@@ -53,10 +53,7 @@ static long system_call(long number, unsigned long a, unsigned long b, unsigned 
 	register unsigned long x4 __asm__("x4") = e;
 	register unsigned long x5 __asm__("x5") = f;
 
-	__asm__ volatile("svc 0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
 	return (long)x0;
 }
 

@@ -1,0 +1,122 @@
+"""What every mount needs: its target in the rootfs, and the proof that it arrived there."""
+
+from __future__ import annotations
+
+from errno import EAGAIN, EPERM
+
+from pyrunc.kernel.constants import AT_FDCWD, O_CLOEXEC, O_RDONLY, O_WRONLY, S_IFDIR
+from pyrunc.rootfs.paths import Facts, RootPaths, check_kind
+from pyrunc.rootfs.trees import emit_attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.program.builder import Program
+    from pyrunc.program.operations import Register
+    from pyrunc.rootfs.inputs import RootfsInputs
+
+# What may cover a file of the container's /proc: lxcfs's files and checkpointing's (runc's list).
+ON_PROC = frozenset(
+    "/proc/" + name
+    for name in (
+        "cpuinfo",
+        "diskstats",
+        "meminfo",
+        "stat",
+        "swaps",
+        "uptime",
+        "loadavg",
+        "slabinfo",
+        "sys/kernel/ns_last_pid",
+        "sys/crypto/fips_enabled",
+    )
+)
+
+
+class Mounting:
+    """The rootfs while mounts are put on it."""
+
+    def __init__(self, p: Program, root: Register, inputs: RootfsInputs) -> None:
+        self.p = p
+        self.root = root
+        self.inputs = inputs
+        self.paths = RootPaths(p, root)
+        self.own = Facts(p)  # of the tree that is being mounted
+        self.there = Facts(p)  # of what a path leads to
+        self.proc: Facts | None = None  # of the mount on /proc, once there is one
+
+    def target(self, destination: str, *, is_directory: bool) -> Register:
+        """Where to mount.  A missing one is made: a directory, or (`is_directory` False) what `self.own` is."""
+        make = self.paths.make_directory if is_directory else self._make_alike
+        return self.paths.open_or_make(destination, make)
+
+    def ordinary_target(self, destination: str, file_system: str) -> Register:
+        says = f'filesystem "{file_system}" must be mounted on ordinary directory'
+        return self.paths.open_ordinary_directory(destination, says)
+
+    def attach(self, tree: Register, destination: str, target: Register) -> None:
+        """Mount the tree, close `target`, and see that the path leads to the mount.  `self.own` must be the tree's."""
+        p = self.p
+        self.refuse_inside_proc(destination, target)
+        emit_attach(p, tree, target, doing="attach")
+        p.close(target)
+        if destination == "/":
+            p.set(self.root, tree)  # openat2(2) from below would not see what covers it
+            return
+        self.verify(destination)
+
+    def verify(self, destination: str) -> None:
+        """The path must lead to the mount that `self.own` describes."""
+        p = self.p
+        found = self.paths.open_existing(destination)
+        self.there.read(p, found)
+        p.close(found)
+        moved = "the mount point was moved or covered meanwhile"
+        p.check(self.there.mount_id, self.own.mount_id, doing=moved, errno=EAGAIN)
+
+    def remember_proc(self, tree: Register) -> None:
+        self.proc = Facts(self.p)
+        self.proc.read(self.p, tree)
+
+    def _make_alike(self, directory: Register, name: str) -> None:
+        """A directory for a directory, a file for anything else: known only when the stage has opened the source."""
+        p = self.p
+        file, made = p.target(), p.target()
+        check_kind(p, self.own, S_IFDIR, file)
+        self.paths.make_directory(directory, name)
+        p.jump(made)
+        p.here(file)
+        self.paths.make_file(directory, name)
+        p.here(made)
+
+    def refuse_inside_proc(self, destination: str, target: Register) -> None:
+        """By mount, not by name: a link of the image may lead there too."""
+        if self.proc is None or destination in ON_PROC or destination == "/proc":
+            return
+        p = self.p
+        self.there.read(p, target)
+        p.check(
+            self.there.mount_id, self.proc.mount_id,
+            doing="", errno=EPERM, differs=True, says=inside_proc(destination),
+        )  # fmt: skip
+
+
+def inside_proc(destination: str) -> str:
+    return f'"{destination}" cannot be mounted because it is inside /proc'
+
+
+def emit_mode_of(p: Program, facts: Facts) -> Register:
+    """The mode that `facts` describes, in a register: as the result of a system call, since nothing else writes one.
+
+    The two bytes of stx_mode become the length of an iovec, everything beside them zero, and /dev/null says that it
+    "wrote" so many bytes without looking at any.
+    """
+    iovec = facts.buffer.field(20, 16)  # base: stx_uid and stx_gid, length: stx_mode, padding and half of stx_ino
+    doing = "keep the mode of the mount point"
+    zero = p.result("openat", AT_FDCWD, "/dev/zero", O_RDONLY | O_CLOEXEC, 0, doing=doing)
+    p.call("read", zero, iovec.field(0, 8), 8, doing=doing)
+    p.call("read", zero, iovec.field(10, 6), 6, doing=doing)
+    p.close(zero)
+    null = p.result("openat", AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC, 0, doing=doing)
+    mode = p.result("writev", null, iovec, 1, doing=doing)
+    p.close(null)
+    return mode

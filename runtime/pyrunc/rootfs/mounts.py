@@ -1,0 +1,256 @@
+"""mounts[]: each in the listed order (config.md#mounts).
+
+What is the same for all: a detached tree is made and given its attributes; the target is opened in the rootfs, made if
+missing; the tree is attached to that descriptor; the path is opened again and must now lead to the new mount, or
+somebody moved it under us; propagation comes last.
+
+Rule 1: proc and sysfs go on a real directory only, reached without any link (CVE-2019-19921, CVE-2023-27561).
+Rule 2: nothing is mounted inside the container's /proc but a few files (mounting.ON_PROC; CVE-2019-16884): what the
+        runtime and the container write there would end up elsewhere.
+Rule 3: a tmpfs and /dev are mounted writable even when they are to be read-only: mount points are still made in them.
+        masks.emit_readonly_root finishes the job.
+"""
+
+from __future__ import annotations
+
+from errno import EBUSY, EINVAL, EPERM
+
+from pyrunc.errors import ConfigError
+from pyrunc.kernel.constants import (
+    MOUNT_ATTR_RDONLY,
+    MS_SLAVE,
+    PROC_SUPER_MAGIC,
+    STATX_ATTR_MOUNT_ROOT,
+)
+from pyrunc.rootfs.cgroupfs import emit_cgroup
+from pyrunc.rootfs.filesystems import FileSystem, emit_file_system, emit_mount_by_path, emit_reconfiguration
+from pyrunc.rootfs.mounting import ON_PROC, Mounting, emit_mode_of, inside_proc
+from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options
+from pyrunc.rootfs.paths import clean_path
+from pyrunc.rootfs.trees import emit_attributes, emit_clone, emit_propagation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ocispec.config import Mount
+    from pyrunc.program.builder import Program
+    from pyrunc.program.operations import Register
+    from pyrunc.rootfs.inputs import RootfsInputs
+
+_ORDINARY = ("proc", "sysfs")  # rule 1
+_WITHOUT_LABEL = ("proc", "sysfs", "mqueue", "cgroup2")  # they take no context= option
+
+
+def emit_mounts(p: Program, root: Register, inputs: RootfsInputs) -> None:
+    """All of mounts[].  Raises ConfigError for what cannot be mounted by anybody."""
+    m = Mounting(p, root, inputs)
+    for index, mount in enumerate(inputs.config.mounts):
+        with p.at(f"mounts[{index}]", mount.destination):
+            _emit_mount(m, index, mount)
+
+
+def wanted_sources(inputs: RootfsInputs) -> tuple[tuple[int, str, bool], ...]:
+    """(index in mounts, source, recursive) of every bind: for a parent that may see more than the stage."""
+    wanted = []
+    for index, mount in enumerate(inputs.config.mounts):
+        options = parse_mount_options(mount.options)
+        if is_bind(mount, options) and not options.is_remount:
+            wanted.append((index, _source(inputs, mount), options.is_recursive))
+    return tuple(wanted)
+
+
+def is_bind(mount: Mount, options: MountOptions) -> bool:
+    """The type of a bind mount is meaningless (config.md#mounts); one of type "bind" without the option is meant so."""
+    return options.is_bind or mount.type == "bind"
+
+
+def is_read_only_at_the_end(mount: Mount, options: MountOptions) -> bool:
+    """Rule 3."""
+    is_late = mount.type == "tmpfs" or clean_path(mount.destination) == "/dev"
+    return is_late and options.is_read_only and not is_bind(mount, options) and not options.is_remount
+
+
+def _emit_mount(m: Mounting, index: int, mount: Mount) -> None:
+    p = m.p
+    options = parse_mount_options(mount.options)
+    destination = clean_path(mount.destination)
+    _refuse(index, mount, options, destination)
+    if options.is_remount:
+        tree = _emit_remount(m, mount, options, destination)
+    elif is_bind(mount, options):
+        tree = _emit_bind(m, index, mount, options, destination)
+    elif mount.type == "cgroup":
+        tree = emit_cgroup(m, destination, options)
+    else:
+        tree = _emit_new(m, mount, options, destination)
+    recursive = options.recursive_attributes
+    emit_attributes(p, tree, recursive, recursive=True, doing="set attributes recursively")
+    for propagation, is_recursive in options.propagations:
+        emit_propagation(p, tree, propagation, recursive=is_recursive, doing="set the propagation")
+    if destination == "/" and not options.is_remount:
+        p.release(tree)  # it is the rootfs from here on
+    else:
+        p.close(tree)
+
+
+def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -> None:
+    """What no kernel could do, or this version cannot: said before anything is started, and never ignored."""
+    place = f"mounts[{index}]"
+    if destination.startswith("/proc/") and destination not in ON_PROC and not options.is_remount:
+        raise ConfigError(f"{place}.destination: {inside_proc(destination)}")
+    if destination == "/proc" and mount.type != "proc" and not is_bind(mount, options) and not options.is_remount:
+        raise ConfigError(f'{place}.destination: "/proc" cannot be mounted because it is not of type proc')
+    if options.idmap or mount.uid_mappings or mount.gid_mappings:
+        raise ConfigError(f"{place}: id-mapped mounts are not supported yet")
+    if options.copies_up:
+        raise ConfigError(f"{place}.options: tmpcopyup is not supported yet")
+    if not mount.type and not is_bind(mount, options) and not options.is_remount:
+        raise ConfigError(f"{place}.type: missing, and it is no bind mount")
+
+
+# -- bind mounts -------------------------------------------------------------------------------------------------------
+
+
+def _source(inputs: RootfsInputs, mount: Mount) -> str:
+    return mount.source if mount.source.startswith("/") else f"{inputs.bundle}/{mount.source}"
+
+
+def _emit_bind(m: Mounting, index: int, mount: Mount, options: MountOptions, destination: str) -> Register:
+    p, inputs = m.p, m.inputs
+    source = _source(inputs, mount)
+    if index in inputs.source_fds:
+        tree = p.register()
+        p.set(tree, inputs.source_fds[index])
+        # The parent made it in the host's mount namespace, where the propagation of "/" was not yet changed.
+        emit_propagation(p, tree, MS_SLAVE, recursive=True, doing="make it a slave of the host's mounts")
+    else:
+        tree = emit_clone(p, source, recursive=options.is_recursive, doing=f"bind {source}")
+    if destination == "/proc":
+        _emit_check_proc(p, tree)
+    emit_attributes(p, tree, options.attributes, recursive=False, doing=f"bind {source}: set attributes")
+    m.own.read(p, tree)
+    m.attach(tree, destination, m.target(destination, is_directory=False))
+    if destination == "/proc":
+        m.remember_proc(tree)
+    return tree
+
+
+def _emit_check_proc(p: Program, tree: Register) -> None:
+    """A bind on /proc must be of a procfs."""
+    facts = p.scratch(128)  # struct statfs: 120 bytes
+    p.call("fstatfs", tree, facts, doing="look at its file system")
+    says = '"/proc" cannot be mounted because it is not of type proc'
+    p.check(facts.field(0, 8), PROC_SUPER_MAGIC, doing="", errno=EINVAL, says=says)
+
+
+# -- new file systems --------------------------------------------------------------------------------------------------
+
+
+def _file_system(m: Mounting, mount: Mount, options: MountOptions) -> FileSystem:
+    data = list(options.data)
+    label = m.inputs.mount_label
+    if label and mount.type not in _WITHOUT_LABEL:
+        data.append(("context", label))
+    flags = [word for word, on in options.super_flags.items() if on]
+    # As mount(2) does it, read-only means the file system too; a tmpfs could then never get its mount points.
+    if options.is_read_only and not is_read_only_at_the_end(mount, options):
+        flags.append("ro")
+    return FileSystem(mount.type, mount.source, tuple(data), tuple(flags))
+
+
+def _emit_new(m: Mounting, mount: Mount, options: MountOptions, destination: str) -> Register:
+    p = m.p
+    wanted = _file_system(m, mount, options)
+    if wanted.needs_mount:
+        return _emit_by_path(m, wanted, options, destination)
+    attributes = options.attributes.sets
+    if is_read_only_at_the_end(mount, options):
+        attributes &= ~MOUNT_ATTR_RDONLY
+    if mount.type == "sysfs" and m.inputs.has_user_namespace and not m.inputs.has_network_namespace:
+        tree = _emit_host_sysfs(m, wanted, options)
+    else:
+        tree = emit_file_system(p, wanted, attributes)
+    m.own.read(p, tree)
+    if mount.type in _ORDINARY:
+        target = m.ordinary_target(destination, mount.type)
+    elif mount.type == "tmpfs" and not options.has_data("mode"):
+        target = _emit_keep_mode(m, tree, destination)
+    else:
+        target = m.target(destination, is_directory=True)
+    m.attach(tree, destination, target)
+    if destination == "/proc":
+        m.remember_proc(tree)
+    return tree
+
+
+def _emit_host_sysfs(m: Mounting, wanted: FileSystem, options: MountOptions) -> Register:
+    """sysfs belongs to the network namespace: without an own one a user namespace may only bind the host's.
+
+    The mounts below it are no less read-only than itself (crun 1.31).
+    """
+    p = m.p
+    refused, made = p.target(), p.target()
+    sets = options.attributes.sets
+    tree = emit_file_system(p, wanted, sets, tolerate=(EPERM, EBUSY), otherwise=refused)
+    p.jump(made)
+    p.here(refused)
+    bound = emit_clone(p, "/sys", recursive=True, doing="bind the host's /sys")
+    emit_attributes(p, bound, Attributes(sets & MOUNT_ATTR_RDONLY), recursive=True, doing="bind the host's /sys")
+    p.set(tree, bound)
+    p.release(bound)
+    p.here(made)
+    return tree
+
+
+def _emit_keep_mode(m: Mounting, tree: Register, destination: str) -> Register:
+    """The target; a tmpfs that is told no mode takes that of a directory it covers, as runc's does."""
+    p = m.p
+    is_new = p.register()
+    p.set(is_new, 0)
+
+    def make(directory: Register, name: str) -> None:
+        m.paths.make_directory(directory, name)
+        p.set(is_new, 1)
+
+    target = m.paths.open_or_make(destination, make)
+    done = p.target()
+    p.jump_if(is_new, 1, done)
+    m.there.read(p, target)
+    mode = emit_mode_of(p, m.there)
+    p.call("fchmodat", tree, ".", mode, doing="keep the mode of the mount point")
+    p.release(mode)
+    p.here(done)
+    p.release(is_new)
+    return target
+
+
+def _emit_by_path(m: Mounting, wanted: FileSystem, options: MountOptions, destination: str) -> Register:
+    """For what fsconfig(2) cannot say.  All one can check is that the path now leads to a mount root that is new."""
+    p = m.p
+    target = m.target(destination, is_directory=True)
+    m.refuse_inside_proc(destination, target)
+    m.own.read(p, target)
+    emit_mount_by_path(p, wanted, target, m.inputs.spare_fd)
+    p.close(target)
+    tree = m.paths.open_existing(destination)
+    m.there.read(p, tree)
+    moved = "the mount point was moved or covered meanwhile"
+    p.check(m.there.mount_id, m.own.mount_id, doing=moved, errno=EINVAL, differs=True)
+    p.check(m.there.attributes, STATX_ATTR_MOUNT_ROOT, doing=moved, errno=EINVAL, mask=STATX_ATTR_MOUNT_ROOT)
+    emit_attributes(p, tree, options.attributes, recursive=False, doing="set attributes")
+    return tree
+
+
+# -- remounts ----------------------------------------------------------------------------------------------------------
+
+
+def _emit_remount(m: Mounting, mount: Mount, options: MountOptions, destination: str) -> Register:
+    """`remount` changes the file system and the mount, `bind,remount` the mount alone.  What is not named stays."""
+    p = m.p
+    mounted = m.paths.open_existing(destination)
+    m.there.read(p, mounted)
+    nothing = "remount: nothing is mounted there"
+    p.check(m.there.attributes, STATX_ATTR_MOUNT_ROOT, doing=nothing, errno=EINVAL, mask=STATX_ATTR_MOUNT_ROOT)
+    if not is_bind(mount, options):
+        emit_reconfiguration(p, mounted, options)
+    emit_attributes(p, mounted, options.attributes, recursive=False, doing="remount")
+    return mounted

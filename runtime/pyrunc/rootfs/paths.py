@@ -1,0 +1,246 @@
+"""The only place that opens or makes anything inside the rootfs.
+
+Rule 1: a path is resolved by openat2(2) with the rootfs as "/" (RESOLVE_IN_ROOT) and without magic links, so no link of
+        an image leads outside (CVE-2021-30465, CVE-2019-18837, CVE-2026-41579 and their kin).
+Rule 2: what is made is made by name in a directory that is held open; the name is one component.
+Rule 3: what is made or found is a descriptor from then on, never a path again.
+
+Making `/a/b/c` is unrolled: the whole path is tried, and only when that says ENOENT each directory is made and opened,
+from the top.  openat2(2) says EAGAIN when ".." was crossed while something on the machine was renamed or mounted;
+it is then asked again.
+"""
+
+from __future__ import annotations
+
+from _struct import Struct
+from errno import EAGAIN, EEXIST, ELOOP, ENOENT, ENOTDIR
+
+from pyrunc.kernel.constants import (
+    AT_EMPTY_PATH,
+    O_CLOEXEC,
+    O_CREAT,
+    O_DIRECTORY,
+    O_EXCL,
+    O_NOFOLLOW,
+    O_PATH,
+    O_RDONLY,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS,
+    S_IFDIR,
+    S_IFMT,
+    STATX_BASIC_STATS,
+    STATX_MNT_ID,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyrunc.program.builder import Program
+    from pyrunc.program.operations import Pointer, Register, Target
+
+IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+ORDINARY = IN_ROOT | RESOLVE_NO_SYMLINKS  # for targets where not even a harmless link is accepted
+TRIES = 3  # of openat2(2) while it says EAGAIN
+DIRECTORY_MODE = 0o755
+FILE_MODE = 0o644
+_HOW = Struct("<QQQ")  # struct open_how: flags, mode, resolve
+_STATX_SIZE = 256
+
+
+class Facts:
+    """Where statx(2) writes: the fields that are checked."""
+
+    __slots__ = ("attributes", "buffer", "inode", "major", "minor", "mode", "mount_id")
+
+    def __init__(self, p: Program) -> None:
+        buffer = self.buffer = p.scratch(_STATX_SIZE)
+        self.attributes = buffer.field(8, 8)
+        self.mode = buffer.field(28, 2)
+        self.inode = buffer.field(32, 8)
+        self.major = buffer.field(128, 4)
+        self.minor = buffer.field(132, 4)
+        self.mount_id = buffer.field(144, 8)
+
+    def read(self, p: Program, descriptor: Register | int, doing: str = "look at it") -> None:
+        p.call("statx", descriptor, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, self.buffer, doing=doing)
+
+
+class RootPaths:
+    """Emits operations on paths of one rootfs.  `root` is a descriptor of its directory."""
+
+    def __init__(self, p: Program, root: Register) -> None:
+        self.p = p
+        self.root = root
+        self._hows: dict[tuple[int, int], Pointer] = {}
+
+    # -- opening -----------------------------------------------------------------------------------------------
+
+    def open_into(
+        self,
+        into: Register,
+        path: str,
+        flags: int = O_PATH,
+        *,
+        doing: str = "",
+        resolve: int = IN_ROOT,
+        missing: Target | None = None,
+    ) -> None:
+        """Open what `path` leads to.  With `missing`, ENOENT goes there."""
+        p, how = self.p, self._how(flags | O_CLOEXEC, resolve)
+        doing = doing or f"open {path} in the rootfs"
+        size = _HOW.size
+        passing = () if missing is None else (ENOENT,)
+        opened = p.target()
+        for _again in range(TRIES - 1):
+            failed = p.target()
+            # An operation has one way out: ENOENT is asked again too, and goes to `missing` on the last try.
+            tolerated = (EAGAIN, *passing)
+            p.call("openat2", self.root, path, how, size, doing=doing, into=into, tolerate=tolerated, otherwise=failed)
+            p.jump(opened)
+            p.here(failed)
+        p.call("openat2", self.root, path, how, size, doing=doing, into=into, tolerate=passing, otherwise=missing)
+        p.here(opened)
+
+    def open_existing(self, path: str, flags: int = O_PATH, *, doing: str = "", resolve: int = IN_ROOT) -> Register:
+        into = self.p.register()
+        self.open_into(into, path, flags, doing=doing, resolve=resolve)
+        return into
+
+    def open_or_make_directory(self, path: str, *, resolve: int = IN_ROOT) -> Register:
+        """Mode 0755 for what is made.  What exists may be anything: it is opened as it is."""
+        return self.open_or_make(path, self.make_directory, resolve=resolve)
+
+    def open_or_make_file(self, path: str, *, resolve: int = IN_ROOT) -> Register:
+        """An empty file, mode 0644, in directories with mode 0755."""
+        return self.open_or_make(path, self.make_file, resolve=resolve)
+
+    def open_or_make(self, path: str, make: Callable[[Register, str], None], *, resolve: int = IN_ROOT) -> Register:
+        """Open `path`; if it is not there, make its directories, call `make(directory, name)`, and open it."""
+        p = self.p
+        path = clean_path(path)
+        into = p.register()
+        missing, opened = p.target(), p.target()
+        self.open_into(into, path, resolve=resolve, missing=missing)
+        p.jump(opened)
+        p.here(missing)
+        directory = self._make_parents(path, resolve)
+        make(directory, path.rpartition("/")[2])
+        self._leave(directory)
+        self.open_into(into, path, resolve=resolve)
+        p.here(opened)
+        return into
+
+    def parent_and_name(self, path: str) -> tuple[Register, str]:
+        """The directory that holds `path`, made if missing, and the last component."""
+        parent, _slash, name = clean_path(path).rpartition("/")
+        return self.open_or_make_directory(parent or "/"), name
+
+    def _make_parents(self, path: str, resolve: int) -> Register:
+        p = self.p
+        directory = self.root
+        prefix = ""
+        for name in path.split("/")[1:-1]:
+            prefix += "/" + name
+            self.make_directory(directory, name)
+            self._leave(directory)
+            directory = p.register()
+            self.open_into(directory, prefix, O_PATH | O_DIRECTORY, resolve=resolve)
+        return directory
+
+    def _leave(self, directory: Register) -> None:
+        if directory is not self.root:
+            self.p.close(directory)
+
+    def _how(self, flags: int, resolve: int) -> Pointer:
+        known = self._hows.get((flags, resolve))
+        if known is None:
+            known = self._hows[flags, resolve] = self.p.constant(_HOW.pack(flags, 0, resolve))
+        return known
+
+    # -- making, by name in an open directory --------------------------------------------------------------------
+
+    def make_directory(self, directory: Register, name: str) -> None:
+        """What exists under that name stays; whether it is a directory, the open that follows says."""
+        self.p.call("mkdirat", directory, name, DIRECTORY_MODE, doing=f"make directory {name}", tolerate=(EEXIST,))
+
+    def make_file(self, directory: Register, name: str) -> None:
+        """An empty file.  O_EXCL: nothing that exists is opened, no link is followed."""
+        p = self.p
+        flags = O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+        exists = p.target()
+        made = p.register()
+        p.call(
+            "openat", directory, name, flags, FILE_MODE,
+            doing=f"make file {name}", into=made, tolerate=(EEXIST,), otherwise=exists,
+        )  # fmt: skip
+        p.close(made)
+        p.here(exists)
+
+    def make_link(self, directory: Register, name: str, text: str) -> None:
+        """What exists under that name stays, as in runc."""
+        self.p.call("symlinkat", text, directory, name, doing=f"link {name} to {text}", tolerate=(EEXIST,))
+
+    def make_node(self, directory: Register, name: str, kind: int, number: int) -> None:
+        """mknodat(2) with mode 0.  What exists under that name stays; what it is, is checked after `open_name`."""
+        self.p.call("mknodat", directory, name, kind, number, doing="make the device", tolerate=(EEXIST,))
+
+    def open_name(self, directory: Register, name: str) -> Register:
+        """What stands under that name itself: a link is not followed."""
+        flags = O_PATH | O_NOFOLLOW | O_CLOEXEC
+        return self.p.result("openat", directory, name, flags, 0, doing=f"open {name}")
+
+    def remove(self, directory: Register, name: str) -> None:
+        """unlinkat(2) of anything but a directory; nothing there is fine."""
+        self.p.call("unlinkat", directory, name, 0, doing=f"remove {name}", tolerate=(ENOENT,))
+
+    def open_ordinary_directory(self, path: str, says: str) -> Register:
+        """A directory reached without any symbolic link, made if missing; otherwise `says` is the error."""
+        p = self.p
+        path = clean_path(path)
+        into = p.register()
+        missing, opened, refused = p.target(), p.target(), p.target()
+        how = self._how(O_PATH | O_DIRECTORY | O_CLOEXEC, ORDINARY)
+        refusals = (ELOOP, ENOTDIR)
+        self.open_into(into, path, resolve=ORDINARY, missing=missing)
+        p.jump(opened)
+        p.here(missing)
+        directory = self._make_parents(path, ORDINARY)
+        self.make_directory(directory, path.rpartition("/")[2])
+        self._leave(directory)
+        p.here(opened)
+        # Once more as a directory: this is where every refusal gets its sentence.
+        p.call("openat2", self.root, path, how, _HOW.size, into=into, tolerate=refusals, otherwise=refused)
+        done = p.target()
+        p.jump(done)
+        p.here(refused)
+        emit_failure(p, ENOTDIR, says=says)
+        p.here(done)
+        return into
+
+
+def check_kind(p: Program, facts: Facts, kind: int, otherwise: Target) -> None:
+    """Go to `otherwise` unless the inode that `facts` describes is of this kind (S_IFDIR, ...)."""
+    p.check(facts.mode, kind, doing="", errno=ENOTDIR if kind == S_IFDIR else EEXIST, mask=S_IFMT, otherwise=otherwise)
+
+
+def emit_failure(p: Program, errno: int, *, doing: str = "", says: str = "") -> None:
+    """An operation that always fails."""
+    p.check(p.constant(b"\0"), 1, doing=doing, errno=errno, says=says)
+
+
+def clean_path(path: str) -> str:
+    """`path` from "/", without empty, "." and ".." components and without a slash at the end.
+
+    Lexical, as in runc: "/a/../b" is "/b" even where /a is a link.  A last slash would make the kernel follow a link
+    that O_NOFOLLOW forbids (Go's CVE-2026-39822).
+    """
+    components: list[str] = []
+    for component in path.split("/"):
+        if component == "..":
+            if components:
+                components.pop()
+        elif component not in ("", "."):
+            components.append(component)
+    return "/" + "/".join(components)

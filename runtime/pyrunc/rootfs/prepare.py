@@ -1,0 +1,109 @@
+"""The rootfs as a mount of its own, in a mount namespace from which nothing leaks to the host."""
+
+from __future__ import annotations
+
+from errno import EACCES
+
+from pyrunc.kernel.constants import (
+    AT_FDCWD,
+    MS_PRIVATE,
+    MS_SLAVE,
+    MS_UNBINDABLE,
+    O_CLOEXEC,
+    O_DIRECTORY,
+    O_PATH,
+)
+from pyrunc.rootfs.options import PROPAGATIONS
+from pyrunc.rootfs.paths import clean_path
+from pyrunc.rootfs.trees import (
+    NOT_A_MOUNT_POINT,
+    emit_attach,
+    emit_clone,
+    emit_host_propagation,
+    emit_propagation,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.program.builder import Program
+    from pyrunc.program.operations import Register, Target
+    from pyrunc.rootfs.inputs import RootfsInputs
+
+_PRIVATE = "make the mount that holds the rootfs private"
+UMASK = 0o022  # modes of what we make must not depend on who called us
+
+
+def emit_rootfs(p: Program, inputs: RootfsInputs) -> Register:
+    """Operations up to the mounts.  The register holds the descriptor that is the container's "/" from here on.
+
+    Without a mount namespace of its own the container's mounts are the host's: no propagation is touched there.
+    """
+    p.call("umask", UMASK, doing="set the umask")
+    with p.at("root", inputs.rootfs):
+        if not inputs.has_mount_namespace:
+            root = p.register()
+            _emit_open(p, root, inputs.rootfs)
+            return root
+        _emit_host_propagation(p, inputs)
+        return _emit_bind(p, inputs)
+
+
+def _emit_host_propagation(p: Program, inputs: RootfsInputs) -> None:
+    """Nothing mounted from here on reaches the host: "/" is a slave, or what linux.rootfsPropagation says.
+
+    That may be shared, for volumes whose mounts are meant to reach the host.  So the mount that holds the rootfs
+    becomes private in any case: the rootfs's own mounts never do.  It is the deepest parent that is a mount point.
+    """
+    asked = inputs.config.linux.rootfs_propagation
+    propagation, recursive = PROPAGATIONS.get(asked, (MS_SLAVE, True))
+    if propagation == MS_UNBINDABLE:
+        propagation = MS_PRIVATE  # for now: the rootfs and the volumes are still to be bound
+    emit_host_propagation(p, "/", propagation, recursive=recursive, doing=f"make the host's mounts {asked or 'rslave'}")
+    prefix = clean_path(inputs.rootfs)
+    done = p.target()
+    while prefix:
+        higher = p.target()
+        # EACCES: the uid 0 of a user namespace may not be allowed to look there.
+        emit_host_propagation(
+            p, prefix, MS_PRIVATE, recursive=False,
+            doing=_PRIVATE, tolerate=(NOT_A_MOUNT_POINT, EACCES), otherwise=higher,
+        )  # fmt: skip
+        p.jump(done)
+        p.here(higher)
+        prefix = prefix.rpartition("/")[0]
+    emit_host_propagation(p, "/", MS_PRIVATE, recursive=False, doing=_PRIVATE)
+    p.here(done)
+
+
+def _emit_bind(p: Program, inputs: RootfsInputs) -> Register:
+    """The rootfs bound on itself: pivot_root(2) wants a mount point, and the mount is ours to change.
+
+    A copy that the parent made is in the host's peer groups until it is made a slave of them.
+    """
+    target = p.register()
+    reached = p.target()
+    if inputs.rootfs_fd >= 0:
+        tree = p.register()
+        p.set(tree, inputs.rootfs_fd)
+        emit_propagation(p, tree, MS_SLAVE, recursive=True, doing="make it a slave of the host's mounts")
+        hidden = p.target()
+        _emit_open(p, target, inputs.rootfs, tolerate=(EACCES,), otherwise=hidden)
+        p.jump(reached)
+        p.here(hidden)
+        # Only hooks look at the rootfs's own path before pivot_root; over "/" it is as good a mount point.
+        _emit_open(p, target, "/")
+    else:
+        tree = emit_clone(p, inputs.rootfs, recursive=True, doing="bind the rootfs")
+        _emit_open(p, target, inputs.rootfs)
+    p.here(reached)
+    emit_attach(p, tree, target, doing="bind the rootfs on itself")
+    p.close(target)
+    return tree
+
+
+def _emit_open(
+    p: Program, into: Register, path: str, *, tolerate: tuple[int, ...] = (), otherwise: Target | None = None
+) -> None:
+    flags = O_PATH | O_DIRECTORY | O_CLOEXEC
+    doing = f"open {path}"
+    p.call("openat", AT_FDCWD, path, flags, 0, doing=doing, into=into, tolerate=tolerate, otherwise=otherwise)

@@ -19,7 +19,8 @@ from pyrunc.process import sync
 from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, preserved, source
 from pyrunc.process.hooks import describe_status, run_hooks
 from pyrunc.process.limits import limits_of
-from pyrunc.process.passwd import home_of, read_passwd
+from pyrunc.process.passwd import home_of
+from pyrunc.process.passwd_file import read_passwd
 from pyrunc.process.plan import HOOK_OUTPUT
 from pyrunc.process.spawn import Stage
 

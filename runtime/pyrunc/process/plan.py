@@ -203,7 +203,6 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> 
     emit_masks(p, root, inputs)
     emit_readonly_root(p, root, inputs)
     emit_pivot(p, root, inputs)
-    p.close(root)
     return hook_state
 
 

@@ -48,13 +48,13 @@ def containers(arguments: Arguments) -> list[dict[str, Any] | None]:
             return []
         raise
     store = Store(arguments.root)
-    return [read_container(store, container_id) for container_id in sorted(store.ids())]
+    return [read_container(store, container_id) for container_id in store.ids()]
 
 
 def read_container(store: Store, container_id: str) -> dict[str, Any] | None:
     try:
         record = store.load(container_id)
-        document = state_document(record, status_of(record))
+        document = state_document(record, status_of(record, store.root))
     except PyruncError as error:
         log.warning(f"container {container_id}: {error}, ignoring")
         return None

@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 def run(arguments: Arguments) -> int:
     record = Store(arguments.root).load(arguments.container_id)
-    log.say(jsonio.dumps(state_document(record, status_of(record)), indent=2) + "\n")
+    log.say(jsonio.dumps(state_document(record, status_of(record, arguments.root)), indent=2) + "\n")
     return 0

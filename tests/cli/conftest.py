@@ -1,0 +1,71 @@
+"""RUNTIME names the runtime under test (default: build/pyrunc); the same tests pass on Debian's runc.
+
+Every test has its own state root below its temporary directory, and leaves nothing behind: containers are deleted
+and then looked for as processes, cgroups, mounts and state directories.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli.bundle import Bundle, make_rootfs
+from cli.runtime import IS_PYRUNC, Runtime, cgroups_of, pids_of
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests about pyrunc's own ways are not for another runtime: taken out, not skipped."""
+    if not IS_PYRUNC:
+        here = Path(__file__).parent
+        own = [item for item in items if here in item.path.parents and item.get_closest_marker("pyrunc_only")]
+        config.hook.pytest_deselected(items=own)
+        items[:] = [item for item in items if item not in set(own)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _root_is_needed() -> None:
+    assert os.geteuid() == 0, "tests/cli make containers: run them as root"
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Runtime]:
+    runtime = Runtime(tmp_path)
+    mounts_before = mounts_below(tmp_path)
+    yield runtime
+    runtime.clean_up()
+    left = {container_id: (pids_of(container_id), cgroups_of(container_id)) for container_id in runtime.ids}
+    assert not {key: value for key, value in left.items() if value != ([], [])}
+    assert mounts_below(tmp_path) == mounts_before
+    assert not [entry for entry in runtime.state_root.glob("*") if entry.name in runtime.ids]
+
+
+@pytest.fixture(scope="session")
+def rootfs_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rootfs = tmp_path_factory.mktemp("template") / "rootfs"
+    make_rootfs(rootfs)
+    return rootfs
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, rootfs_template: Path) -> Bundle:
+    """A bundle whose root filesystem may be changed; busybox itself is a hard link."""
+    tmp_path.chmod(0o711)
+    path = tmp_path / "bundle"
+    path.mkdir()
+    shutil.copytree(rootfs_template, path / "rootfs", symlinks=True, copy_function=link)
+    os.chown(path / "rootfs/home/user", 1000, 1000)
+    return Bundle(path)
+
+
+def link(source: str, target: str) -> str:
+    if source.endswith("/busybox"):
+        os.link(source, target)
+        return target
+    return shutil.copy2(source, target)
+
+
+def mounts_below(path: Path) -> list[str]:
+    return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(path) in line]

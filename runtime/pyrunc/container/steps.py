@@ -5,6 +5,7 @@ from __future__ import annotations
 from ocispec.record import Record
 from pyrunc.process.limits import limits_of
 from pyrunc.process.sync import MAP_IDS, READY, RUNTIME_HOOKS
+from pyrunc.program.signatures import integer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
     for index, path, recursive in plan.sources:
         words = "tree" if recursive else "mount"
         yield Step(name="clone source", place=f"mounts[{index}].source", doing=f"clone the {words} at {path}")
-    yield Step(name="start stage", doing=f"clone3 the sealed stage with flags {plan.clone_flags:#x}")
+    yield Step(name="start stage", doing=f"clone3 the sealed stage: {integer('namespaces', plan.clone_flags)}")
 
 
 def _at_sync_points(prepared: Prepared, plan: Plan) -> Iterator[Step]:
@@ -57,7 +58,7 @@ def _at_sync_points(prepared: Prepared, plan: Plan) -> Iterator[Step]:
             yield Step(
                 name=f"{kind} hook", place=f"hooks.{kind}[{index}]", doing=f"run {hook.path}", sync=RUNTIME_HOOKS
             )
-    if config.process is not None:
+    if config.process is not None and prepared.namespaces.has_user_namespace:
         for place, resource, soft, hard in limits_of(config.process):
             yield Step(name="limit", place=place, doing=f"prlimit {resource} {soft}:{hard}", sync=READY)
     if plan.home is not None:

@@ -133,9 +133,12 @@ class Parent:
         self.stage.answer(inside.ljust(self.plan.hook_state.size))  # JSON may end in spaces
 
     def _ready(self, _value: int) -> None:
-        for place, resource, soft, hard in limits_of(self.wanted.process):
-            with during(f"{place}: set the limit"):
-                set_limits(self.stage.pid, resource, soft, hard)
+        if self.plan.namespaces.has_user_namespace:
+            # In one the stage cannot raise a hard limit.  Without, it has set them itself: it has our capabilities,
+            # while we would need CAP_SYS_RESOURCE to change the limits of another uid (prlimit(2)).
+            for place, resource, soft, hard in limits_of(self.wanted.process):
+                with during(f"{place}: set the limit"):
+                    set_limits(self.stage.pid, resource, soft, hard)
         home = b""
         if self.plan.home is not None:
             home = f"HOME={self._home()}".encode("utf-8", "surrogateescape") + b"\0"

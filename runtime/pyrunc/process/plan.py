@@ -27,7 +27,7 @@ from pyrunc.process.credentials import emit_credentials, emit_make_directory
 from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, Descriptors, namespace, preserved, source
 from pyrunc.process.executable import build_environment, emit_execve, emit_lookup
 from pyrunc.process.hooks_inside import emit_hooks
-from pyrunc.process.limits import emit_oom_score_adj, emit_scheduling
+from pyrunc.process.limits import emit_limits, emit_oom_score_adj, emit_scheduling
 from pyrunc.program.builder import Program
 from pyrunc.rootfs.console import emit_console
 from pyrunc.rootfs.devices import emit_devices
@@ -210,6 +210,8 @@ def _emit_process(p: Program, wanted: Birth) -> tuple[Pointer, Pointer | None, R
     """Everything of `process`: what is left is to execute it."""
     process = wanted.process
     envp, home = build_environment(p, process)
+    if not wanted.namespaces.has_user_namespace:
+        emit_limits(p, process)
     emit_scheduling(p, wanted.config, process)
     load_filter = None if process.no_new_privileges else _filter_loader(wanted)
     if load_filter is None:

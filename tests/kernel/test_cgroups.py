@@ -415,7 +415,7 @@ def test_the_stage_skips_what_is_optional_and_absent(sandbox: Sandbox, stage: Pa
     pids = [h for h in sandbox.hierarchies if "pids" in h.controllers]
     sandbox.create("c1", pids)
     program = Program()
-    emit_join(program, planned(sandbox.hierarchies, paths), optional=True)
+    emit_join(program, planned(sandbox.hierarchies, paths, optional=True))
     program.sync(1, "joined")
     with StageProcess([stage]) as process:
         process.send(encoded(program))

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pyrunc.program.operations import Pointer
 
 
-def emit_join(p: Program, cgroup: ContainerCgroup, *, optional: bool = False) -> None:
+def emit_join(p: Program, cgroup: ContainerCgroup) -> None:
     """Write "0", the writing thread, to `tasks` in every v1 hierarchy.
 
-    `optional` as in fs.create: where the directory could not be made, or lets nobody in, the process stays.
+    With `cgroup.optional`, where the directory could not be made, or lets nobody in, the process stays where it is.
 
     To `tasks`, not cgroup.procs: the kernel need not stop forks of a whole process then, which is what waits for an
     RCU grace period (0.25 ms for nine hierarchies instead of 10 ms each).  Host paths, so before pivot_root.
@@ -29,7 +29,7 @@ def emit_join(p: Program, cgroup: ContainerCgroup, *, optional: bool = False) ->
     if v1:
         zero = p.constant(b"0")
     for joined in v1:
-        _emit_join_one(p, joined, zero, REFUSED if optional else ())
+        _emit_join_one(p, joined, zero, REFUSED if cgroup.optional else ())
 
 
 def _emit_join_one(p: Program, joined: JoinedHierarchy, zero: Pointer, refused: Sequence[int]) -> None:

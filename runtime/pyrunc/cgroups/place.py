@@ -25,6 +25,7 @@ class ContainerCgroup(Record):
 
     hierarchies: tuple[JoinedHierarchy, ...]
     made: tuple[str, ...] = ()  # parents first
+    optional: bool = False  # rootless and no cgroupsPath: a hierarchy that we may not write to is left out, as in runc
 
     def find(self, controller: str) -> JoinedHierarchy | None:
         """The hierarchy that has this controller; "" is version 2 itself."""
@@ -68,9 +69,10 @@ def from_json(value: dict[str, Any]) -> ContainerCgroup:
     return ContainerCgroup(hierarchies=tuple(hierarchies), made=tuple(value["made"]))
 
 
-def planned(hierarchies: Sequence[CgroupHierarchy], paths: Sequence[str]) -> ContainerCgroup:
+def planned(hierarchies: Sequence[CgroupHierarchy], paths: Sequence[str], *, optional: bool = False) -> ContainerCgroup:
     """The cgroup that `create` would make, with nothing made: what `explain` prints a program for."""
     return ContainerCgroup(
+        optional=optional,
         hierarchies=tuple(
             JoinedHierarchy(
                 version=hierarchy.version,
@@ -78,7 +80,7 @@ def planned(hierarchies: Sequence[CgroupHierarchy], paths: Sequence[str]) -> Con
                 path=hierarchy.mountpoint.rstrip("/") + path,
             )
             for hierarchy, path in zip(hierarchies, paths, strict=True)
-        )
+        ),
     )
 
 

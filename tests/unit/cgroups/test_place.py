@@ -64,7 +64,7 @@ def test_joining_is_three_calls_for_each_v1_hierarchy_and_none_for_v2() -> None:
 
 def test_an_optional_hierarchy_is_skipped_as_a_whole() -> None:
     program = Program()
-    emit_join(program, PLACE, optional=True)
+    emit_join(program, planned(HOST, ("/c1", "/own/c1", "/c1"), optional=True))
     targets = [operation.target.index for operation in program.operations if operation.target is not None]
     assert targets == [3, 6]
     assert tuple(program.operations[0].tolerated) == REFUSED

@@ -119,7 +119,8 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         poststart=config.hooks.poststart,
         poststop=config.hooks.poststop,
     )
-    cgroup = planned(host.cgroups, paths)
+    rootless = host.euid != 0 or host.in_user_namespace
+    cgroup = planned(host.cgroups, paths, optional=rootless and not config.linux.cgroups_path)
     return Prepared(
         bundle=bundle,
         process=config.process,
@@ -205,8 +206,8 @@ def _make(
     options: CreateOptions,
     ready: Callable[[Created], None],
 ) -> Created:
-    directory.save(replace(prepared.record, cgroup=prepared.cgroup.as_json()))
-    cgroup = cgroupfs.create(prepared.host.cgroups, _paths(prepared))
+    directory.save(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup).as_json()))
+    cgroup = cgroupfs.create(prepared.host.cgroups, _paths(prepared), optional=prepared.cgroup.optional)
     undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
     for warning in apply(cgroup, prepared.resources.writes):
         log.debug(warning)

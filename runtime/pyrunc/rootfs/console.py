@@ -10,7 +10,6 @@ from _struct import Struct
 from errno import EEXIST, ENODEV, EXDEV
 
 from pyrunc.kernel.constants import (
-    AT_FDCWD,
     DEVPTS_SUPER_MAGIC,
     MSG_NOSIGNAL,
     O_CLOEXEC,
@@ -27,6 +26,7 @@ from pyrunc.kernel.constants import (
     TIOCSPTLCK,
     TIOCSWINSZ,
 )
+from pyrunc.rootfs.host import emit_reopen
 from pyrunc.rootfs.paths import Facts, RootPaths
 from pyrunc.rootfs.trees import emit_attach, emit_clone_of
 
@@ -86,11 +86,7 @@ def _emit_open_multiplexer(p: Program, paths: RootPaths, facts: Facts, spare_fd:
     file_system = p.scratch(128)  # struct statfs: 120 bytes
     p.call("fstatfs", looked_at, file_system, doing="look at its file system")
     p.check(file_system.field(0, 8), DEVPTS_SUPER_MAGIC, doing=wrong, errno=EXDEV)
-    # Opening an O_PATH descriptor for use takes a path: one of the host's procfs, that leads to it and nowhere else.
-    p.call("dup3", looked_at, spare_fd, O_CLOEXEC, doing="open")
-    flags = O_RDWR | O_NOCTTY | O_CLOEXEC
-    master = p.result("openat", AT_FDCWD, f"/proc/self/fd/{spare_fd}", flags, 0, doing="open")
-    p.call("close", spare_fd, doing="close")
+    master = emit_reopen(p, looked_at, O_RDWR | O_NOCTTY, spare_fd, doing="open it")
     p.close(looked_at)
     return master
 

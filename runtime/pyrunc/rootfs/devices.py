@@ -12,15 +12,12 @@ from errno import EEXIST, ENOENT
 from ocispec.linux import Device
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
-    AT_EMPTY_PATH,
-    AT_FDCWD,
-    F_OK,
-    O_CLOEXEC,
     S_IFBLK,
     S_IFCHR,
     S_IFIFO,
     S_IFMT,
 )
+from pyrunc.rootfs.host import emit_if_absent, emit_mode, emit_owner
 from pyrunc.rootfs.mounts import is_bind
 from pyrunc.rootfs.options import parse_mount_options
 from pyrunc.rootfs.paths import Facts, RootPaths, clean_path
@@ -118,16 +115,13 @@ def _emit_device(making: _Making, directory: Register, name: str, device: Device
     if making.inputs.has_user_namespace and kind != S_IFIFO:
         _emit_bound(making, directory, name, clean_path(device.path), (kind, major, minor))
         return
-    p, spare = making.p, making.inputs.spare_fd
+    p = making.p
     mode = DEFAULT_MODE if device.file_mode is None else device.file_mode & 0o7777
     making.paths.make_node(directory, name, kind, 0 if kind == S_IFIFO else encode_device(major, minor))
     node = making.paths.open_name(directory, name)
     emit_check_device(p, making.facts, node, kind, major, minor)
-    p.call("fchownat", node, "", device.uid or 0, device.gid or 0, AT_EMPTY_PATH, doing="set the owner")
-    # fchmodat2(2) with AT_EMPTY_PATH needs Linux 6.6; the host's procfs leads to the descriptor and nowhere else.
-    p.call("dup3", node, spare, O_CLOEXEC, doing="set the mode")
-    p.call("fchmodat", AT_FDCWD, f"/proc/self/fd/{spare}", mode, doing="set the mode")
-    p.call("close", spare, doing="close")
+    emit_owner(p, node, device.uid or 0, device.gid or 0)
+    emit_mode(p, node, mode, making.inputs.spare_fd)
     p.close(node)
 
 
@@ -170,7 +164,7 @@ def _emit_links(making: _Making, directory: Register) -> None:
     for name, text in _LINKS:
         paths.make_link(directory, name, text)
     done = p.target()
-    p.call("faccessat", AT_FDCWD, "/proc/kcore", F_OK, doing="look for it", tolerate=(ENOENT,), otherwise=done)
+    emit_if_absent(p, "/proc/kcore", done, ENOENT)
     paths.make_link(directory, "core", "/proc/kcore")
     p.here(done)
     # config-linux.md#default-devices: the container's own, never one that the image brought.

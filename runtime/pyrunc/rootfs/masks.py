@@ -12,13 +12,11 @@ from errno import EINVAL, ENODEV
 
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
-    AT_FDCWD,
     MNT_DETACH,
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
-    O_CLOEXEC,
     O_PATH,
     S_IFCHR,
     S_IFDIR,
@@ -26,6 +24,7 @@ from pyrunc.kernel.constants import (
     STATX_ATTR_MOUNT_ROOT,
 )
 from pyrunc.rootfs.filesystems import FileSystem, emit_file_system
+from pyrunc.rootfs.host import emit_open
 from pyrunc.rootfs.mounts import is_read_only_at_the_end
 from pyrunc.rootfs.options import Attributes, parse_mount_options
 from pyrunc.rootfs.paths import Facts, RootPaths, check_kind, clean_path
@@ -112,7 +111,7 @@ def _emit_masked(p: Program, root: Register, paths: RootPaths, listed: Iterable[
 
 
 def _emit_null(p: Program, facts: Facts) -> Register:
-    null = p.result("openat", AT_FDCWD, "/dev/null", O_PATH | O_CLOEXEC, 0, doing="open the host's /dev/null")
+    null = emit_open(p, "/dev/null", O_PATH, doing="open the host's /dev/null")
     facts.read(p, null)
     for field, expected, mask in ((facts.mode, S_IFCHR, S_IFMT), (facts.major, 1, -1), (facts.minor, 3, -1)):
         p.check(field, expected, doing="the host's /dev/null is no null device", errno=ENODEV, mask=mask)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from errno import EAGAIN, EPERM
 
-from pyrunc.kernel.constants import AT_FDCWD, O_CLOEXEC, O_RDONLY, O_WRONLY, S_IFDIR
+from pyrunc.kernel.constants import O_RDONLY, O_WRONLY, S_IFDIR
+from pyrunc.rootfs.host import emit_open
 from pyrunc.rootfs.paths import Facts, RootPaths, check_kind
 from pyrunc.rootfs.trees import emit_attach
 
@@ -112,11 +113,11 @@ def emit_mode_of(p: Program, facts: Facts) -> Register:
     """
     iovec = facts.buffer.field(20, 16)  # base: stx_uid and stx_gid, length: stx_mode, padding and half of stx_ino
     doing = "keep the mode of the mount point"
-    zero = p.result("openat", AT_FDCWD, "/dev/zero", O_RDONLY | O_CLOEXEC, 0, doing=doing)
+    zero = emit_open(p, "/dev/zero", O_RDONLY, doing=doing)
     p.call("read", zero, iovec.field(0, 8), 8, doing=doing)
     p.call("read", zero, iovec.field(10, 6), 6, doing=doing)
     p.close(zero)
-    null = p.result("openat", AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC, 0, doing=doing)
+    null = emit_open(p, "/dev/null", O_WRONLY, doing=doing)
     mode = p.result("writev", null, iovec, 1, doing=doing)
     p.close(null)
     return mode

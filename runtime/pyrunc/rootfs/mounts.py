@@ -24,6 +24,7 @@ from pyrunc.kernel.constants import (
 )
 from pyrunc.rootfs.cgroupfs import emit_cgroup
 from pyrunc.rootfs.filesystems import FileSystem, emit_file_system, emit_mount_by_path, emit_reconfiguration
+from pyrunc.rootfs.host import emit_directory_mode
 from pyrunc.rootfs.mounting import ON_PROC, Mounting, emit_mode_of, inside_proc
 from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options
 from pyrunc.rootfs.paths import clean_path
@@ -195,6 +196,7 @@ def _emit_host_sysfs(m: Mounting, wanted: FileSystem, options: MountOptions) -> 
     p.here(refused)
     bound = emit_clone(p, "/sys", recursive=True, doing="bind the host's /sys")
     emit_attributes(p, bound, Attributes(sets & MOUNT_ATTR_RDONLY), recursive=True, doing="bind the host's /sys")
+    emit_attributes(p, bound, options.attributes, recursive=False, doing="bind the host's /sys")
     p.set(tree, bound)
     p.release(bound)
     p.here(made)
@@ -216,7 +218,7 @@ def _emit_keep_mode(m: Mounting, tree: Register, destination: str) -> Register:
     p.jump_if(is_new, 1, done)
     m.there.read(p, target)
     mode = emit_mode_of(p, m.there)
-    p.call("fchmodat", tree, ".", mode, doing="keep the mode of the mount point")
+    emit_directory_mode(p, tree, mode, doing="keep the mode of the mount point")
     p.release(mode)
     p.here(done)
     p.release(is_new)

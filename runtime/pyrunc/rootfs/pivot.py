@@ -6,7 +6,6 @@ from errno import EBUSY, EINVAL, EPERM
 
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
-    AT_FDCWD,
     MNT_DETACH,
     MS_NODEV,
     MS_NOEXEC,
@@ -14,10 +13,8 @@ from pyrunc.kernel.constants import (
     MS_PRIVATE,
     MS_RDONLY,
     MS_SLAVE,
-    O_CLOEXEC,
-    O_DIRECTORY,
-    O_PATH,
 )
+from pyrunc.rootfs.host import DIRECTORY, emit_chroot, emit_enter_slash, emit_open
 from pyrunc.rootfs.options import PROPAGATIONS
 from pyrunc.rootfs.trees import emit_attach, emit_host_propagation, emit_propagation
 
@@ -36,7 +33,7 @@ def emit_pivot(p: Program, root: Register, inputs: RootfsInputs) -> None:
     asked = inputs.config.linux.rootfs_propagation
     with p.at("root", inputs.rootfs):
         if not inputs.has_mount_namespace:
-            _emit_chroot(p, root)
+            emit_chroot(p, root)
         elif inputs.no_pivot:
             if asked in ("private", "rprivate"):
                 raise ConfigError("linux.rootfsPropagation: private needs pivot_root, and --no-pivot forbids it")
@@ -57,15 +54,14 @@ def _emit_pivot_root(p: Program, root: Register) -> None:
     The old root is made a slave first: detaching it must not detach anything on the host.  Not private: the host may be
     unmounting something that only our copy still holds (device mapper), and a slave follows it.
     """
-    flags = O_PATH | O_DIRECTORY | O_CLOEXEC
-    old = p.result("openat", AT_FDCWD, "/", flags, 0, doing="open the host's root")
+    old = emit_open(p, "/", DIRECTORY, doing="open the host's root")
     p.call("fchdir", root, doing="enter the rootfs")
     p.call("pivot_root", ".", ".", doing="pivot_root")
     p.call("fchdir", old, doing="enter the host's root")
     emit_propagation(p, old, MS_SLAVE, recursive=True, doing="make the host's root a slave")
     p.call("umount2", ".", MNT_DETACH, doing="detach the host's root")
     p.close(old)
-    p.call("chdir", "/", doing="enter the new root")
+    emit_enter_slash(p)
 
 
 def _emit_move(p: Program, root: Register) -> None:
@@ -84,13 +80,7 @@ def _emit_move(p: Program, root: Register) -> None:
         flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
         p.call("mount", "none", path, "tmpfs", flags, "nr_inodes=1", doing=f"cover {path}")
         p.here(gone)
-    slash = p.result("openat", AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, doing="open the host's root")
+    slash = emit_open(p, "/", DIRECTORY, doing="open the host's root")
     emit_attach(p, root, slash, doing="move the rootfs over /")
     p.close(slash)
-    _emit_chroot(p, root)
-
-
-def _emit_chroot(p: Program, root: Register) -> None:
-    p.call("fchdir", root, doing="enter the rootfs")
-    p.call("chroot", ".", doing="chroot")
-    p.call("chdir", "/", doing="enter the new root")
+    emit_chroot(p, root)

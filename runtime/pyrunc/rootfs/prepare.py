@@ -5,14 +5,11 @@ from __future__ import annotations
 from errno import EACCES
 
 from pyrunc.kernel.constants import (
-    AT_FDCWD,
     MS_PRIVATE,
     MS_SLAVE,
     MS_UNBINDABLE,
-    O_CLOEXEC,
-    O_DIRECTORY,
-    O_PATH,
 )
+from pyrunc.rootfs.host import DIRECTORY, emit_open, emit_open_into
 from pyrunc.rootfs.options import PROPAGATIONS
 from pyrunc.rootfs.paths import clean_path
 from pyrunc.rootfs.trees import (
@@ -26,7 +23,7 @@ from pyrunc.rootfs.trees import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.program.builder import Program
-    from pyrunc.program.operations import Register, Target
+    from pyrunc.program.operations import Register
     from pyrunc.rootfs.inputs import RootfsInputs
 
 _PRIVATE = "make the mount that holds the rootfs private"
@@ -41,9 +38,7 @@ def emit_rootfs(p: Program, inputs: RootfsInputs) -> Register:
     p.call("umask", UMASK, doing="set the umask")
     with p.at("root", inputs.rootfs):
         if not inputs.has_mount_namespace:
-            root = p.register()
-            _emit_open(p, root, inputs.rootfs)
-            return root
+            return emit_open(p, inputs.rootfs, DIRECTORY, doing="open it")
         _emit_host_propagation(p, inputs)
         return _emit_bind(p, inputs)
 
@@ -87,23 +82,16 @@ def _emit_bind(p: Program, inputs: RootfsInputs) -> Register:
         p.set(tree, inputs.rootfs_fd)
         emit_propagation(p, tree, MS_SLAVE, recursive=True, doing="make it a slave of the host's mounts")
         hidden = p.target()
-        _emit_open(p, target, inputs.rootfs, tolerate=(EACCES,), otherwise=hidden)
+        rootfs = inputs.rootfs
+        emit_open_into(p, target, rootfs, DIRECTORY, doing="open it", tolerate=(EACCES,), otherwise=hidden)
         p.jump(reached)
         p.here(hidden)
         # Only hooks look at the rootfs's own path before pivot_root; over "/" it is as good a mount point.
-        _emit_open(p, target, "/")
+        emit_open_into(p, target, "/", DIRECTORY, doing="open the host's root")
     else:
         tree = emit_clone(p, inputs.rootfs, recursive=True, doing="bind the rootfs")
-        _emit_open(p, target, inputs.rootfs)
+        emit_open_into(p, target, inputs.rootfs, DIRECTORY, doing="open it")
     p.here(reached)
     emit_attach(p, tree, target, doing="bind the rootfs on itself")
     p.close(target)
     return tree
-
-
-def _emit_open(
-    p: Program, into: Register, path: str, *, tolerate: tuple[int, ...] = (), otherwise: Target | None = None
-) -> None:
-    flags = O_PATH | O_DIRECTORY | O_CLOEXEC
-    doing = f"open {path}"
-    p.call("openat", AT_FDCWD, path, flags, 0, doing=doing, into=into, tolerate=tolerate, otherwise=otherwise)

@@ -80,15 +80,37 @@ def test_create_and_remove_leave_nothing(sandbox: Sandbox) -> None:
     fs.remove(cgroup)  # again: no error
 
 
-def test_what_was_there_before_stays(sandbox: Sandbox) -> None:
+def test_what_somebody_else_made_stays(sandbox: Sandbox) -> None:
     """runtime.md#delete: what the container did not create must not be deleted."""
+    theirs = sandbox.directory("pids") / "theirs"
+    theirs.mkdir(parents=True)
+    cgroup = sandbox.create()
+    assert str(theirs.parent) not in cgroup.made
+    fs.remove(cgroup)
+    assert sandbox.leftovers() == [theirs.parent.parent]
+    assert theirs.exists()
+
+
+def test_an_empty_cgroup_that_is_there_is_taken_over(sandbox: Sandbox) -> None:
+    """What a killed runtime leaves (runtime-tools' suite does) must not stay for ever; its parents are not ours."""
+    sandbox.create()
+    again = sandbox.create()
+    assert again.made == tuple(joined.path for joined in again.hierarchies)
+    fs.remove(again)
+    assert all(not Path(joined.path).exists() for joined in again.hierarchies)
+    assert len(sandbox.leftovers()) == len(sandbox.hierarchies)
+
+
+def test_what_is_taken_over_stays_when_create_fails(sandbox: Sandbox) -> None:
     pids = sandbox.directory("pids")
     pids.mkdir(parents=True)
-    cgroup = sandbox.create()
-    assert str(pids) not in cgroup.made
-    fs.remove(cgroup)
-    assert sandbox.leftovers() == [pids.parent]
-    pids.rmdir()
+    frozen = sandbox.directory("")
+    frozen.mkdir(parents=True)
+    (frozen / "cgroup.freeze").write_text("1")
+    with pytest.raises(StateError):
+        sandbox.create()
+    assert sandbox.leftovers() == [pids.parent, frozen.parent]
+    assert pids.exists()
 
 
 def test_a_parent_stays_as_long_as_another_container_is_in_it(sandbox: Sandbox) -> None:
@@ -102,11 +124,14 @@ def test_a_parent_stays_as_long_as_another_container_is_in_it(sandbox: Sandbox) 
 
 def test_foresee_names_what_create_will_make(sandbox: Sandbox) -> None:
     sandbox.directory("pids").parent.mkdir()
+    sandbox.directory("cpu").mkdir(parents=True)
     paths = [f"{sandbox.root}/c1"] * len(sandbox.hierarchies)
     foreseen = fs.foresee(planned(sandbox.hierarchies, paths))
-    assert foreseen == fs.create(sandbox.hierarchies, paths)
+    made = fs.create(sandbox.hierarchies, paths)
+    assert foreseen.hierarchies == made.hierarchies
+    assert sorted(foreseen.made) == sorted(made.made)
     fs.remove(foreseen)
-    assert sandbox.leftovers() == [sandbox.directory("pids").parent]
+    assert sandbox.leftovers() == [sandbox.directory(name).parent for name in ("pids", "cpu")]
 
 
 def test_many_at_once_below_one_parent(sandbox: Sandbox) -> None:
@@ -164,13 +189,6 @@ def test_a_frozen_cgroup_is_refused(sandbox: Sandbox) -> None:
     (frozen / "cgroup.freeze").write_text("1")
     with pytest.raises(StateError, match=r"container's cgroup unexpectedly frozen"):
         sandbox.create()
-
-
-def test_an_empty_cgroup_that_is_there_is_used(sandbox: Sandbox) -> None:
-    sandbox.create()
-    again = sandbox.create()
-    assert again.made == ()
-    assert len(again.hierarchies) == len(sandbox.hierarchies)
 
 
 def test_removal_takes_what_the_container_made_below(sandbox: Sandbox) -> None:

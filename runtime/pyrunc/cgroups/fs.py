@@ -35,39 +35,44 @@ RACES = 16
 def create(hierarchies: Sequence[CgroupHierarchy], paths: Sequence[str], *, optional: bool = False) -> ContainerCgroup:
     """Make the container's directory in every hierarchy; on an error what was made is removed again.
 
+    An empty one that is there already is taken over and goes with the container, as in runc and crun: it is what a
+    runtime that was killed leaves.  One with children is somebody's own and stays.
     `optional` (rootless and no cgroupsPath): a hierarchy we may not write to is left out.
     Raises KernelError, and StateError for a cgroup that is in use already.
     """
     made: list[str] = []
+    adopted: list[str] = []
     joined: list[JoinedHierarchy] = []
     only_v2 = is_only_v2(hierarchies)
     try:
         with during("unable to apply cgroup configuration"):
             for wanted in planned(hierarchies, paths).hierarchies:
-                if _make(wanted, made, optional):
+                if _make(wanted, made, optional=optional):
                     joined.append(wanted)
+                    if wanted.path not in made and _is_leaf(wanted.path):
+                        adopted.append(wanted.path)
                     if wanted.version == 2 and only_v2:
                         enable_controllers(parent_of(wanted.path), wanted.controllers)
     except BaseException:
         _remove_empty(reversed(made))
         raise
-    return ContainerCgroup(hierarchies=tuple(joined), made=tuple(made))
+    return ContainerCgroup(hierarchies=tuple(joined), made=(*made, *adopted), optional=optional)
 
 
 def foresee(cgroup: ContainerCgroup) -> ContainerCgroup:
     """The planned cgroup with `made` as `create` would fill it now: what to note down before anything is made."""
     missing: list[str] = []
     for joined in cgroup.hierarchies:
-        chain = []
+        chain = [joined.path] if exists(joined.path) and _is_leaf(joined.path) else []
         path = joined.path
         while not exists(path):
             chain.append(path)
             path = parent_of(path)
         missing.extend(reversed(chain))
-    return ContainerCgroup(hierarchies=cgroup.hierarchies, made=tuple(missing))
+    return ContainerCgroup(hierarchies=cgroup.hierarchies, made=tuple(missing), optional=cgroup.optional)
 
 
-def _make(wanted: JoinedHierarchy, made: list[str], optional: bool) -> bool:
+def _make(wanted: JoinedHierarchy, made: list[str], *, optional: bool) -> bool:
     """False if it is left out.  A directory that was there already must have no processes and not be frozen."""
     already_made = len(made)
     try:
@@ -83,6 +88,10 @@ def _make(wanted: JoinedHierarchy, made: list[str], optional: bool) -> bool:
         for directory in made[already_made:]:
             _inherit_cpuset(directory)
     return True
+
+
+def _is_leaf(path: str) -> bool:
+    return not children_of(path)
 
 
 def _make_directories(path: str, made: list[str]) -> bool:
@@ -141,9 +150,9 @@ def open_v2_directory(cgroup: ContainerCgroup) -> Fd | None:
 
 
 def remove(cgroup: ContainerCgroup) -> None:
-    """Remove what `create` made, and what the container made below it; not a cgroup that was there before.
+    """Remove what `create` made or took over, and what the container made below it; parents only if we made them.
 
-    runtime.md: what was not created by the container must not be deleted with it.  Processes that are just dying
+    Processes that are just dying
     keep a cgroup busy: asked again for a second.  Raises KernelError EBUSY when that was not enough.
     """
     made = set(cgroup.made)

@@ -8,7 +8,7 @@ to cover.
 
 from __future__ import annotations
 
-from errno import EINVAL, ENODEV
+from errno import EINVAL, ENODEV, ENOENT
 
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
@@ -68,7 +68,7 @@ def _once(listed: Iterable[str]) -> Iterable[tuple[int, str]]:
 def _emit_read_only(p: Program, paths: RootPaths, path: str) -> None:
     absent = p.target()
     target = p.register()
-    paths.open_into(target, path, missing=absent)
+    paths.open_into(target, path, passing=(ENOENT,), otherwise=absent)
     tree = emit_clone_of(p, target, recursive=True, doing="bind it on itself")
     emit_attributes(p, tree, _READ_ONLY, recursive=False, doing="make it read-only")
     emit_attach(p, tree, target, doing="bind it on itself")
@@ -90,7 +90,7 @@ def _emit_masked(p: Program, root: Register, paths: RootPaths, listed: Iterable[
         with p.at(f"linux.maskedPaths[{index}]", path):
             absent, chosen = p.target(), p.target()
             target = p.register()
-            paths.open_into(target, path, missing=absent)
+            paths.open_into(target, path, passing=(ENOENT,), otherwise=absent)
             facts.read(p, target)
             p.set(cover, null)
             check_kind(p, facts, S_IFDIR, chosen)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EPERM
+from errno import EAGAIN, ENOTDIR, EPERM
 
-from pyrunc.kernel.constants import O_RDONLY, O_WRONLY, S_IFDIR
+from pyrunc.kernel.constants import O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT
 from pyrunc.rootfs.host import emit_open
 from pyrunc.rootfs.paths import Facts, RootPaths, check_kind
 from pyrunc.rootfs.trees import emit_attach
@@ -57,7 +57,9 @@ class Mounting:
     def attach(self, tree: Register, destination: str, target: Register) -> None:
         """Mount the tree, close `target`, and see that the path leads to the mount.  `self.own` must be the tree's."""
         p = self.p
-        self.refuse_inside_proc(destination, target)
+        self.there.read(p, target)
+        self.refuse_inside_proc(destination)
+        self._refuse_other_kind()
         emit_attach(p, tree, target, doing="attach")
         p.close(target)
         if destination == "/":
@@ -89,16 +91,24 @@ class Mounting:
         self.paths.make_file(directory, name)
         p.here(made)
 
-    def refuse_inside_proc(self, destination: str, target: Register) -> None:
-        """By mount, not by name: a link of the image may lead there too."""
+    def refuse_inside_proc(self, destination: str) -> None:
+        """`self.there` must be the target's.  By mount, not by name: a link of the image may lead there too."""
         if self.proc is None or destination in ON_PROC or destination == "/proc":
             return
+        there, proc = self.there.mount_id, self.proc.mount_id
+        self.p.check(there, proc, doing="", errno=EPERM, differs=True, says=inside_proc(destination))
+
+    def _refuse_other_kind(self) -> None:
+        """move_mount(2) says EINVAL for a directory on a file; engines know it as ENOTDIR, mount(2)'s word for it."""
         p = self.p
-        self.there.read(p, target)
-        p.check(
-            self.there.mount_id, self.proc.mount_id,
-            doing="", errno=EPERM, differs=True, says=inside_proc(destination),
-        )  # fmt: skip
+        file, fits = p.target(), p.target()
+        check_kind(p, self.own, S_IFDIR, file)
+        p.check(self.there.mode, S_IFDIR, doing="mount a directory on a file", errno=ENOTDIR, mask=S_IFMT)
+        p.jump(fits)
+        p.here(file)
+        doing = "mount a file on a directory"
+        p.check(self.there.mode, S_IFDIR, doing=doing, errno=ENOTDIR, mask=S_IFMT, differs=True)
+        p.here(fits)
 
 
 def inside_proc(destination: str) -> str:

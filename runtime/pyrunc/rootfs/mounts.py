@@ -229,7 +229,8 @@ def _emit_by_path(m: Mounting, wanted: FileSystem, options: MountOptions, destin
     """For what fsconfig(2) cannot say.  All one can check is that the path now leads to a mount root that is new."""
     p = m.p
     target = m.target(destination, is_directory=True)
-    m.refuse_inside_proc(destination, target)
+    m.there.read(p, target)
+    m.refuse_inside_proc(destination)
     m.own.read(p, target)
     emit_mount_by_path(p, wanted, target, m.inputs.spare_fd)
     p.close(target)

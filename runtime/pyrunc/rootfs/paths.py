@@ -85,22 +85,21 @@ class RootPaths:
         *,
         doing: str = "",
         resolve: int = IN_ROOT,
-        missing: Target | None = None,
+        passing: tuple[int, ...] = (),
+        otherwise: Target | None = None,
     ) -> None:
-        """Open what `path` leads to.  With `missing`, ENOENT goes there."""
-        p, how = self.p, self._how(flags | O_CLOEXEC, resolve)
+        """Open what `path` leads to.  Errnos in `passing` go to `otherwise`."""
+        p, how, size = self.p, self._how(flags | O_CLOEXEC, resolve), _HOW.size
         doing = doing or f"open {path} in the rootfs"
-        size = _HOW.size
-        passing = () if missing is None else (ENOENT,)
         opened = p.target()
-        for _again in range(TRIES - 1):
+        for _again in range(TRIES - 1 if resolve & RESOLVE_NO_SYMLINKS == 0 else 0):
             failed = p.target()
-            # An operation has one way out: ENOENT is asked again too, and goes to `missing` on the last try.
+            # An operation has one way out: what is `passing` is asked again too, and leaves on the last try.
             tolerated = (EAGAIN, *passing)
             p.call("openat2", self.root, path, how, size, doing=doing, into=into, tolerate=tolerated, otherwise=failed)
             p.jump(opened)
             p.here(failed)
-        p.call("openat2", self.root, path, how, size, doing=doing, into=into, tolerate=passing, otherwise=missing)
+        p.call("openat2", self.root, path, how, size, doing=doing, into=into, tolerate=passing, otherwise=otherwise)
         p.here(opened)
 
     def open_existing(self, path: str, flags: int = O_PATH, *, doing: str = "", resolve: int = IN_ROOT) -> Register:
@@ -108,27 +107,48 @@ class RootPaths:
         self.open_into(into, path, flags, doing=doing, resolve=resolve)
         return into
 
-    def open_or_make_directory(self, path: str, *, resolve: int = IN_ROOT) -> Register:
+    def open_or_make_directory(self, path: str) -> Register:
         """Mode 0755 for what is made.  What exists may be anything: it is opened as it is."""
-        return self.open_or_make(path, self.make_directory, resolve=resolve)
+        return self.open_or_make(path, self.make_directory)
 
-    def open_or_make_file(self, path: str, *, resolve: int = IN_ROOT) -> Register:
+    def open_or_make_file(self, path: str) -> Register:
         """An empty file, mode 0644, in directories with mode 0755."""
-        return self.open_or_make(path, self.make_file, resolve=resolve)
+        return self.open_or_make(path, self.make_file)
 
-    def open_or_make(self, path: str, make: Callable[[Register, str], None], *, resolve: int = IN_ROOT) -> Register:
+    def open_or_make(self, path: str, make: Callable[[Register, str], None]) -> Register:
         """Open `path`; if it is not there, make its directories, call `make(directory, name)`, and open it."""
         p = self.p
         path = clean_path(path)
         into = p.register()
         missing, opened = p.target(), p.target()
-        self.open_into(into, path, resolve=resolve, missing=missing)
+        self.open_into(into, path, passing=(ENOENT,), otherwise=missing)
         p.jump(opened)
         p.here(missing)
-        directory = self._make_parents(path, resolve)
+        directory = self._make_parents(path)
         make(directory, path.rpartition("/")[2])
         self._leave(directory)
-        self.open_into(into, path, resolve=resolve)
+        self.open_into(into, path)
+        p.here(opened)
+        return into
+
+    def open_ordinary_directory(self, path: str, says: str) -> Register:
+        """A directory reached without any symbolic link, made if missing; otherwise `says` is the error."""
+        p = self.p
+        path = clean_path(path)
+        into = p.register()
+        absent, refused, opened = p.target(), p.target(), p.target()
+        flags = O_PATH | O_DIRECTORY
+        refusals = (ELOOP, ENOTDIR)
+        self.open_into(into, path, flags, resolve=ORDINARY, passing=(ENOENT, *refusals), otherwise=absent)
+        p.jump(opened)
+        p.here(absent)
+        directory = self._make_parents(path, ORDINARY, refusals, refused)
+        self.make_directory(directory, path.rpartition("/")[2])
+        self._leave(directory)
+        self.open_into(into, path, flags, resolve=ORDINARY, passing=refusals, otherwise=refused)
+        p.jump(opened)
+        p.here(refused)
+        emit_failure(p, ENOTDIR, says=says)
         p.here(opened)
         return into
 
@@ -137,8 +157,10 @@ class RootPaths:
         parent, _slash, name = clean_path(path).rpartition("/")
         return self.open_or_make_directory(parent or "/"), name
 
-    def _make_parents(self, path: str, resolve: int) -> Register:
-        p = self.p
+    def _make_parents(
+        self, path: str, resolve: int = IN_ROOT, passing: tuple[int, ...] = (), otherwise: Target | None = None
+    ) -> Register:
+        p, flags = self.p, O_PATH | O_DIRECTORY
         directory = self.root
         prefix = ""
         for name in path.split("/")[1:-1]:
@@ -146,7 +168,7 @@ class RootPaths:
             self.make_directory(directory, name)
             self._leave(directory)
             directory = p.register()
-            self.open_into(directory, prefix, O_PATH | O_DIRECTORY, resolve=resolve)
+            self.open_into(directory, prefix, flags, resolve=resolve, passing=passing, otherwise=otherwise)
         return directory
 
     def _leave(self, directory: Register) -> None:
@@ -194,30 +216,6 @@ class RootPaths:
     def remove(self, directory: Register, name: str) -> None:
         """unlinkat(2) of anything but a directory; nothing there is fine."""
         self.p.call("unlinkat", directory, name, 0, doing=f"remove {name}", tolerate=(ENOENT,))
-
-    def open_ordinary_directory(self, path: str, says: str) -> Register:
-        """A directory reached without any symbolic link, made if missing; otherwise `says` is the error."""
-        p = self.p
-        path = clean_path(path)
-        into = p.register()
-        missing, opened, refused = p.target(), p.target(), p.target()
-        how = self._how(O_PATH | O_DIRECTORY | O_CLOEXEC, ORDINARY)
-        refusals = (ELOOP, ENOTDIR)
-        self.open_into(into, path, resolve=ORDINARY, missing=missing)
-        p.jump(opened)
-        p.here(missing)
-        directory = self._make_parents(path, ORDINARY)
-        self.make_directory(directory, path.rpartition("/")[2])
-        self._leave(directory)
-        p.here(opened)
-        # Once more as a directory: this is where every refusal gets its sentence.
-        p.call("openat2", self.root, path, how, _HOW.size, into=into, tolerate=refusals, otherwise=refused)
-        done = p.target()
-        p.jump(done)
-        p.here(refused)
-        emit_failure(p, ENOTDIR, says=says)
-        p.here(done)
-        return into
 
 
 def check_kind(p: Program, facts: Facts, kind: int, otherwise: Target) -> None:

@@ -1,0 +1,344 @@
+"""mounts[] on the real kernel: what the container's mountinfo says, and what is refused."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocispec.config import Mount
+from pyrunc.errors import ConfigError
+from rootfs_box import PROC, SYS, USUAL, Box
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    before = Path("/proc/self/mountinfo").read_text()
+    yield Box(tmp_path)
+    assert Path("/proc/self/mountinfo").read_text() == before
+
+
+def bind(destination: str, source: Path | str, *options: str) -> Mount:
+    return Mount(destination=destination, type="bind", source=str(source), options=options)
+
+
+def tmpfs(destination: str, *options: str) -> Mount:
+    return Mount(destination=destination, type="tmpfs", source="tmpfs", options=options)
+
+
+def mount_of(mountinfo: str, path: str) -> tuple[set[str], str, set[str]]:
+    """(mount options and optional fields, file system, its options) of the topmost mount at `path`."""
+    for line in reversed(mountinfo.splitlines()):
+        before, _dash, after = line.partition(" - ")
+        fields = before.split()
+        if fields[4] == path:
+            kind, _source, options = after.split()[:3]
+            fields_after = {word.partition(":")[0] for word in fields[6:]}
+            return set(fields[5].split(",")) | fields_after, kind, set(options.split(","))
+    raise AssertionError(f"nothing is mounted on {path}:\n{mountinfo}")
+
+
+INFO = "cat /proc/self/mountinfo"
+
+
+@pytest.mark.parametrize(("words", "present", "absent"), [
+    (("ro",), {"ro", "relatime"}, {"rw"}),
+    (("nosuid", "nodev", "noexec"), {"nosuid", "nodev", "noexec", "rw"}, set()),
+    (("noatime",), {"noatime"}, {"relatime"}),
+    (("strictatime",), {"rw"}, {"relatime", "noatime"}),
+    (("nodiratime",), {"nodiratime", "relatime"}, set()),
+    (("nosymfollow",), {"nosymfollow"}, set()),
+    (("noatime", "atime"), {"relatime"}, {"noatime"}),
+    (("nosuid", "suid"), {"rw"}, {"nosuid"}),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["tmpfs", "bind", "rbind"])
+def test_attributes(box: Box, kind: str, words: tuple[str, ...], present: set[str], absent: set[str]) -> None:
+    mount = tmpfs("/x", *words) if kind == "tmpfs" else bind("/x", box.rootfs / "etc", kind, *words)
+    shown, _kind, _options = mount_of(box.run(INFO, (*USUAL, mount)), "/x")
+    assert present <= shown
+    assert not absent & shown
+
+
+@pytest.mark.parametrize(("words", "gone"), [
+    (("rw",), "ro"), (("suid",), "nosuid"), (("dev",), "nodev"), (("exec",), "noexec"), (("diratime",), "nodiratime"),
+    (("atime",), "noatime"), (("relatime",), "noatime"), (("symfollow",), "nosymfollow"),
+])  # fmt: skip
+def test_a_bind_clears_what_it_is_told_to_and_keeps_the_rest(box: Box, words: tuple[str, ...], gone: str) -> None:
+    everything = ("ro", "nosuid", "nodev", "noexec", "nodiratime", "noatime", "nosymfollow")
+    first = tmpfs("/first", *everything, "size=4k")
+    hard = bind("/hard", box.rootfs / "etc", "bind", *everything)
+    # The source of a bind is the host's path: the first bind is visible there, below the rootfs on itself.
+    again = bind("/again", box.rootfs / "hard", "bind", *words)
+    shown, _kind, _options = mount_of(box.run(INFO, (*USUAL, first, hard, again)), "/again")
+    assert gone not in shown
+    assert set(everything) - {gone} <= shown
+
+
+def test_recursive_attributes_reach_the_mounts_below(box: Box) -> None:
+    mounts = (*USUAL, tmpfs("/a"), tmpfs("/a/b"), bind("/top", box.rootfs / "a", "rbind", "ro"))
+    info = box.run(INFO, (*mounts, bind("/all", box.rootfs / "a", "rbind", "rro", "rnosuid", "rnoatime")))
+    assert "ro" in mount_of(info, "/top")[0]
+    assert "rw" in mount_of(info, "/top/b")[0]
+    for path in ("/all", "/all/b"):
+        assert {"ro", "nosuid", "noatime"} <= mount_of(info, path)[0]
+
+
+def test_a_bind_leaves_out_what_is_below_and_an_rbind_does_not(box: Box) -> None:
+    mounts = (*USUAL, tmpfs("/a"), tmpfs("/a/b"), bind("/one", box.rootfs / "a", "bind"))
+    info = box.run(INFO, (*mounts, bind("/all", box.rootfs / "a", "rbind")))
+    assert mount_of(info, "/all/b")
+    assert " /one/b " not in info
+
+
+@pytest.mark.parametrize(("word", "field"), [
+    ("private", None), ("rprivate", None), ("slave", None), ("shared", "shared"), ("rshared", "shared"),
+    ("unbindable", "unbindable"), ("runbindable", "unbindable"),
+])  # fmt: skip
+def test_propagation(box: Box, word: str, field: str | None) -> None:
+    shown, _kind, _options = mount_of(box.run(INFO, (*USUAL, tmpfs("/x", word))), "/x")
+    for known in ("shared", "unbindable", "master"):
+        assert (known in shown) == (known == field)
+
+
+def test_recursive_propagation_reaches_the_mounts_below(box: Box) -> None:
+    mounts = (*USUAL, tmpfs("/a"), tmpfs("/a/b"))
+    one = box.run(INFO, (*mounts, bind("/x", box.rootfs / "a", "rbind", "shared")))
+    assert "shared" in mount_of(one, "/x")[0]
+    assert "shared" not in mount_of(one, "/x/b")[0]
+    all_ = box.run(INFO, (*mounts, bind("/x", box.rootfs / "a", "rbind", "rshared")))
+    assert "shared" in mount_of(all_, "/x/b")[0]
+
+
+# -- targets -----------------------------------------------------------------------------------------------------------
+
+
+def test_missing_targets_are_made_as_the_source_is(box: Box) -> None:
+    source = box.directory / "file"
+    source.write_text("content\n")
+    mounts = (*USUAL, bind("/new/deep/file", source, "bind"), bind("/new/deep/directory", box.directory, "bind"))
+    assert box.run("cat /new/deep/file; ls /new/deep/directory/file", mounts).split() == [
+        "content",
+        "/new/deep/directory/file",
+    ]
+    assert (box.rootfs / "new/deep/file").is_file()
+    assert (box.rootfs / "new/deep/directory").is_dir()
+    assert (box.rootfs / "new/deep").stat().st_mode & 0o7777 == 0o755
+
+
+@pytest.mark.parametrize("destination", ["x/y", "/x/y/", "//x/./y", "/x/z/../y", "/../../x/y", "x//y//"])
+def test_destinations_are_taken_from_the_root(box: Box, destination: str) -> None:
+    assert mount_of(box.run(INFO, (*USUAL, tmpfs(destination))), "/x/y")[1] == "tmpfs"
+
+
+def test_the_root_itself_can_be_covered(box: Box) -> None:
+    other = Box(box.directory / "other")
+    (other.rootfs / "here").touch()
+    shown = box.run("ls /; cat /proc/self/mountinfo", (bind("/", other.rootfs, "rbind", "nosuid"), *USUAL))
+    assert "here" in shown.splitlines()
+    assert "nosuid" in mount_of(shown.partition("tmp\n")[2], "/")[0]
+
+
+@pytest.mark.parametrize(("source", "target"), [("file", "directory"), ("directory", "file")])
+def test_kinds_must_match(box: Box, source: str, target: str) -> None:
+    for top in (box.directory, box.rootfs):
+        (top / "directory").mkdir()
+        (top / "file").touch()
+    text = box.fails((*USUAL, bind(f"/{target}", box.directory / source, "bind")))
+    assert text == f"mounts[3] /{target}: mount a {source} on a {target}: ENOTDIR (not a directory)"
+
+
+def test_a_missing_source_is_named(box: Box) -> None:
+    text = box.fails((*USUAL, bind("/x", "/no/such/thing", "bind")))
+    assert text == "mounts[3] /x: bind /no/such/thing: ENOENT (no such file or directory)"
+
+
+def test_a_relative_source_is_in_the_bundle(box: Box) -> None:
+    (box.directory / "data").write_text("from the bundle\n")
+    assert box.run("cat /x", (*USUAL, bind("/x", "data", "bind"))) == "from the bundle\n"
+
+
+def test_no_mount_point_is_made_through_a_read_only_bind(box: Box) -> None:
+    shared = box.directory / "shared"
+    shared.mkdir()
+    text = box.fails((*USUAL, bind("/s", shared, "bind", "ro"), tmpfs("/s/new")))
+    assert text.endswith("EROFS (read-only file system)")
+    assert list(shared.iterdir()) == []
+
+
+def test_the_umask_of_the_caller_does_not_matter(box: Box) -> None:
+    before = os.umask(0o077)
+    try:
+        box.run("true", (*USUAL, tmpfs("/new/deep")))
+    finally:
+        os.umask(before)
+    assert (box.rootfs / "new").stat().st_mode & 0o7777 == 0o755
+
+
+# -- file systems ------------------------------------------------------------------------------------------------------
+
+
+def test_data_reaches_the_file_system(box: Box) -> None:
+    info = box.run(INFO, (*USUAL, tmpfs("/x", "size=64k,mode=1700", "nr_inodes=10")))
+    assert {"size=64k", "mode=1700", "nr_inodes=10"} <= mount_of(info, "/x")[2]
+
+
+def test_a_wrong_option_is_named(box: Box) -> None:
+    assert box.fails((*USUAL, tmpfs("/x", "sise=3"))) == (
+        "mounts[3] /x: mount tmpfs: option sise=3: EINVAL (invalid argument)"
+    )
+
+
+def test_an_unknown_file_system_is_named(box: Box) -> None:
+    text = box.fails((*USUAL, Mount(destination="/x", type="nosuchfs", source="none")))
+    assert text == "mounts[3] /x: mount nosuchfs: ENODEV (no such device)"
+
+
+def test_flags_of_the_file_system(box: Box) -> None:
+    info = box.run(INFO, (*USUAL, tmpfs("/x", "sync", "dirsync", "lazytime"), tmpfs("/y", "sync", "async", "iversion")))
+    assert {"sync", "dirsync", "lazytime"} <= mount_of(info, "/x")[2]
+    assert "sync" not in mount_of(info, "/y")[2]
+
+
+def test_options_too_long_for_fsconfig_go_through_mount(box: Box) -> None:
+    lower = []
+    for number in range(12):
+        directory = box.directory / f"a-lower-directory-with-a-long-name-{number:02}"
+        directory.mkdir()
+        (directory / f"file{number:02}").touch()
+        lower.append(str(directory))
+    option = "lowerdir=" + ":".join(lower)
+    assert len(option) > 255
+    mount = Mount(destination="/x", type="overlay", source="overlay", options=(option, "nosuid", "ro", "nosymfollow"))
+    shown = box.run("ls /x; " + INFO, (*USUAL, mount))
+    assert [f"file{number:02}" for number in range(12)] == shown.splitlines()[:12]
+    assert {"ro", "nosuid", "nosymfollow"} <= mount_of("\n".join(shown.splitlines()[12:]), "/x")[0]
+
+
+def test_options_too_long_for_the_kernel_are_refused_before_anything_starts(box: Box) -> None:
+    with pytest.raises(ConfigError, match="longer than 4095 bytes"):
+        box.run("", (*USUAL, tmpfs("/x", "context=" + "a" * 5000)))
+
+
+@pytest.mark.parametrize(("path", "mode"), [("/etc", "710"), ("/tmp", "1777"), ("/new", "1777")])
+def test_a_tmpfs_takes_the_mode_of_the_directory_it_covers(box: Box, path: str, mode: str) -> None:
+    (box.rootfs / "etc").chmod(0o710)
+    (box.rootfs / "tmp").chmod(0o1777)
+    assert box.run(f"stat -c %a {path}", (*USUAL, tmpfs(path))).strip() == mode
+
+
+def test_a_tmpfs_with_a_mode_has_that_mode(box: Box) -> None:
+    assert box.run("stat -c %a /etc", (*USUAL, tmpfs("/etc", "mode=2750"))).strip() == "2750"
+
+
+def test_other_file_systems_do_not_take_the_mode(box: Box) -> None:
+    (box.rootfs / "proc").chmod(0o700)
+    assert box.run("stat -c %a /proc", USUAL).strip() == "555"
+
+
+def test_a_read_only_tmpfs_still_gets_its_mount_points(box: Box) -> None:
+    mounts = (*USUAL, tmpfs("/x", "ro"), tmpfs("/x/inside"), bind("/x/passwd", "/etc/passwd", "bind"))
+    info = box.run(INFO, mounts)
+    assert "ro" in mount_of(info, "/x")[0]
+    assert "rw" in mount_of(info, "/x/inside")[0]
+    assert mount_of(info, "/x/passwd")
+
+
+def test_a_read_only_dev_still_gets_its_devices(box: Box) -> None:
+    dev = tmpfs("/dev", "ro", "mode=755")
+    shown = box.run("ls /dev/null /dev/fd; touch /dev/x; " + INFO, (PROC, dev))
+    assert shown.splitlines()[0] == "/dev/null"
+    assert "Read-only file system" in shown
+
+
+# -- remounts ----------------------------------------------------------------------------------------------------------
+
+
+def test_bind_remount_changes_the_mount_alone(box: Box) -> None:
+    mounts = (*USUAL, tmpfs("/x", "nosuid", "size=64k"), bind("/x", "", "bind", "remount", "ro", "noexec"))
+    shown, _kind, options = mount_of(box.run(INFO, mounts), "/x")
+    assert {"ro", "noexec", "nosuid"} <= shown
+    assert "rw" in options
+
+
+def test_remount_changes_the_file_system_too(box: Box) -> None:
+    again = Mount(destination="/x", type="tmpfs", source="tmpfs", options=("remount", "ro", "size=128k"))
+    shown, _kind, options = mount_of(box.run(INFO, (*USUAL, tmpfs("/x", "size=64k"), again)), "/x")
+    assert "ro" in shown
+    assert {"ro", "size=128k"} <= options
+
+
+def test_remount_of_what_is_no_mount_point(box: Box) -> None:
+    again = Mount(destination="/etc", type="tmpfs", source="tmpfs", options=("remount", "ro"))
+    assert box.fails((*USUAL, again)) == "mounts[3] /etc: remount: nothing is mounted there: EINVAL (invalid argument)"
+
+
+# -- /proc and /sys ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mount", [PROC, SYS])
+@pytest.mark.parametrize("link", ["/etc", "etc", "../../etc", "/nowhere", "/"])
+def test_proc_and_sysfs_want_an_ordinary_directory(box: Box, mount: Mount, link: str) -> None:
+    name = mount.destination.strip("/")
+    (box.rootfs / name).rmdir()
+    (box.rootfs / name).symlink_to(link)
+    assert box.fails((mount,)) == f'filesystem "{mount.type}" must be mounted on ordinary directory'
+
+
+def test_proc_on_a_file_is_refused(box: Box) -> None:
+    (box.rootfs / "proc").rmdir()
+    (box.rootfs / "proc").touch()
+    assert box.fails((PROC,)) == 'filesystem "proc" must be mounted on ordinary directory'
+
+
+def test_proc_below_a_link_is_refused(box: Box) -> None:
+    (box.rootfs / "link").symlink_to("etc")
+    mount = Mount(destination="/link/proc", type="proc", source="proc")
+    assert box.fails((mount,)) == 'filesystem "proc" must be mounted on ordinary directory'
+    assert list((box.rootfs / "etc").iterdir()) == []
+
+
+def test_a_missing_proc_is_made(box: Box) -> None:
+    (box.rootfs / "proc").rmdir()
+    mounts = (PROC, Mount(destination="/deep/er/proc", type="proc", source="proc"))
+    assert box.run("echo $(cat /deep/er/proc/1/comm)", mounts).strip() == "sh"
+
+
+@pytest.mark.parametrize("path", ["/proc/self/attr", "/proc/x", "/proc/sys/kernel", "proc/1", "/proc/../proc/self"])
+def test_nothing_goes_inside_proc(box: Box, path: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be mounted because it is inside /proc"):
+        box.run("", (*USUAL, tmpfs(path)))
+
+
+@pytest.mark.parametrize("link", ["/proc/self", "proc/sys/net", "/proc"])
+def test_nothing_goes_inside_proc_by_a_link_either(box: Box, link: str) -> None:
+    (box.rootfs / "innocent").symlink_to(link)
+    text = box.fails((*USUAL, tmpfs("/innocent")))
+    assert text == '"/innocent" cannot be mounted because it is inside /proc'
+
+
+@pytest.mark.parametrize("name", ["cpuinfo", "meminfo", "uptime", "loadavg", "stat", "swaps", "diskstats"])
+def test_some_files_of_proc_may_be_covered(box: Box, name: str) -> None:
+    (box.directory / "fake").write_text("faked\n")
+    assert box.run(f"cat /proc/{name}", (*USUAL, bind(f"/proc/{name}", "fake", "bind"))) == "faked\n"
+
+
+def test_only_a_procfs_goes_on_proc(box: Box) -> None:
+    text = '"/proc" cannot be mounted because it is not of type proc'
+    with pytest.raises(ConfigError, match=text):
+        box.run("", (tmpfs("/proc"),))
+    assert box.fails((bind("/proc", "/etc", "rbind"),)) == text
+    assert "self" in box.run("ls /proc", (bind("/proc", "/proc", "rbind"),)).split()
+
+
+# -- what is not there yet is said, not ignored ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("tmpcopyup",), ("idmap",), ("rbind", "ridmap")])
+def test_unsupported_words(box: Box, words: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="not supported yet"):
+        box.run("", (*USUAL, tmpfs("/x", *words)))
+
+
+def test_a_type_is_needed(box: Box) -> None:
+    with pytest.raises(ConfigError, match=r"^mounts\[3\]\.type: missing"):
+        box.run("", (*USUAL, Mount(destination="/x", source="none")))

@@ -211,6 +211,9 @@ def _make(
     undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
     for warning in apply(cgroup, prepared.resources.writes):
         log.debug(warning)
+    if cgroup.hierarchies != prepared.cgroup.hierarchies:
+        # A rootless container that may not join them all: its program must not try.
+        wanted, plan = compile_prepared(replace(prepared, cgroup=cgroup), options, wanted.joined)
     open_for_stage(opened, plan, wanted, directory.make_fifo(), console)
     record = replace(prepared.record, cgroup=cgroup.as_json(), start_failures=_start_failures(plan))
     made: list[Created] = []

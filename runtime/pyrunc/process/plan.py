@@ -147,7 +147,7 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         has_cgroup_namespace=spaces.has("cgroup"),
         has_network_namespace=spaces.has("network"),
         cgroups=wanted.host.cgroups,
-        cgroup_paths=wanted.cgroup.relative_paths(wanted.host.cgroups),
+        cgroup_paths=_cgroup_paths(wanted),
         source_fds={},
         rootfs_fd=-1,
         console_fd=descriptors.add(CONSOLE) if wanted.has_console_socket else -1,
@@ -163,6 +163,13 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         rootfs_fd = descriptors.add(ROOTFS)
         inputs = replace(inputs, rootfs_fd=rootfs_fd)
     return inputs, sources
+
+
+def _cgroup_paths(wanted: Birth) -> tuple[str, ...]:
+    """Where the container is in each hierarchy: where we are ourselves, in those that it does not join (rootless)."""
+    hierarchies = wanted.host.cgroups
+    paths = wanted.cgroup.relative_paths(hierarchies)
+    return tuple(path or hierarchy.own_path for path, hierarchy in zip(paths, hierarchies, strict=True))
 
 
 def _emit_surroundings(p: Program, wanted: Birth) -> None:

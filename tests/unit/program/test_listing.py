@@ -27,6 +27,7 @@ from pyrunc.kernel.constants import (
 )
 from pyrunc.program.builder import Program
 from pyrunc.program.listing import as_text, list_program
+from pyrunc.program.numbers import NUMBERS
 from pyrunc.program.signatures import SIGNATURES
 
 RUNTIME = Path(__file__).resolve().parents[3] / "runtime/pyrunc"
@@ -225,3 +226,8 @@ def test_every_call_that_is_emitted_has_a_signature() -> None:
     emitted = emitted_calls()
     assert len(emitted) > 30
     assert emitted - set(SIGNATURES) == set(), "add them to program/signatures.py"
+
+
+def test_every_call_that_is_emitted_exists_on_both_architectures() -> None:
+    for architecture, numbers in NUMBERS.items():
+        assert emitted_calls() - set(numbers) == set(), architecture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from ocispec.config import Config, Root
 from ocispec.linux import IDMapping, Linux, Namespace, TimeOffset
 from pyrunc.errors import ConfigError, KernelError
+from pyrunc.kernel.constants import CLONE_NEWNS
 from pyrunc.kernel.host import Host
 from pyrunc.namespaces.hostname import emit_hostname
 from pyrunc.namespaces.join import emit_processes, open_namespaces
@@ -254,30 +256,84 @@ def test_unprivileged_join_without_a_user_namespace_is_refused(stage: Path, neig
     assert born.failure.startswith(f"linux.namespaces[0] network /proc/{pid}/ns/net: join the namespace: EPERM")
 
 
-def test_rootless_with_one_id(stage: Path) -> None:
-    """Everything as an unprivileged user, the parent's part too: setgroups is denied, the map is written alone."""
-    own = (IDMapping(container_id=0, host_id=NOBODY_HERE, size=1),)
-    wanted = config("user", "pid", "uts", "mount", "network", uid_mappings=own, gid_mappings=own)
-    script = "id -u; id -g; cat /proc/self/setgroups; hostname x; mount -t tmpfs none /mnt && echo mounted"
+def as_nobody(stage: Path, wanted: Config, script: str, prepare: Callable[[], None] | None = None) -> str:
+    """`failure|output` of a birth for which everything is unprivileged, the parent's part too."""
     image = os.open(stage, os.O_RDONLY)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
+            if prepare is not None:
+                prepare()
             os.setgroups([])
             os.setresgid(NOBODY_HERE, NOBODY_HERE, NOBODY_HERE)
             os.setresuid(NOBODY_HERE, NOBODY_HERE, NOBODY_HERE)
             born = Born(Path(f"/proc/self/fd/{image}"), wanted, script, host=ROOTLESS)
             os.write(writing, f"{born.failure}|{born.output}".encode())
         except BaseException as error:
-            os.write(writing, repr(error).encode())
+            os.write(writing, f"{type(error).__name__}: {error}".encode())
         finally:
             os._exit(0)
     os.close(image)
     os.close(writing)
     with open(reading) as output:
-        assert output.read() == "|0\n0\ndeny\nmounted\n"
+        said = output.read()
     os.waitpid(child, 0)
+    return said
+
+
+def test_rootless_with_one_id(stage: Path) -> None:
+    """setgroups is denied, the map is written without help."""
+    own = (IDMapping(container_id=0, host_id=NOBODY_HERE, size=1),)
+    wanted = config("user", "pid", "uts", "mount", "network", uid_mappings=own, gid_mappings=own)
+    script = "id -u; id -g; cat /proc/self/setgroups; hostname x; mount -t tmpfs none /mnt && echo mounted"
+    assert as_nobody(stage, wanted, script) == "|0\n0\ndeny\nmounted\n"
+
+
+def grant_ids(tmp_path: Path) -> Callable[[], None]:
+    """In a mount namespace of its own, this user gets 1000 ids from 500000 in /etc/subuid and /etc/subgid."""
+    for name, line in (
+        ("passwd", f"mapper:x:{NOBODY_HERE}:{NOBODY_HERE}::/:/bin/sh\n"),
+        ("subuid", "mapper:500000:1000\n"),
+        ("subgid", "mapper:500000:1000\n"),
+    ):
+        (tmp_path / name).write_text(line)
+        (tmp_path / name).chmod(0o644)
+
+    def prepare() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        mounts = [(b"none", b"/", 0x44000)]  # MS_REC | MS_PRIVATE
+        mounts += [
+            (bytes(tmp_path / name), b"/etc/" + name.encode(), 0x1000) for name in ("passwd", "subuid", "subgid")
+        ]
+        if libc.unshare(CLONE_NEWNS) or any(libc.mount(s, t, None, flags, None) for s, t, flags in mounts):
+            raise OSError(ctypes.get_errno(), "prepare")
+
+    return prepare
+
+
+def mapped(size: int) -> Config:
+    maps = (
+        IDMapping(container_id=0, host_id=NOBODY_HERE, size=1),
+        IDMapping(container_id=1, host_id=500000, size=size),
+    )
+    return config("user", "pid", "mount", uid_mappings=maps, gid_mappings=maps)
+
+
+def test_rootless_with_newuidmap(stage: Path, tmp_path: Path) -> None:
+    script = "id -u; id -G; cat /proc/self/uid_map /proc/self/gid_map; cat /proc/self/setgroups"
+    said = as_nobody(stage, mapped(1000), script, grant_ids(tmp_path))
+    words = said.split()
+    assert words[:2] == ["|0", "0"], said
+    assert words[2:8] == words[8:14] == ["0", str(NOBODY_HERE), "1", "1", "500000", "1000"]
+    assert words[14] == "allow"
+
+
+def test_what_newuidmap_says_is_the_error(stage: Path, tmp_path: Path) -> None:
+    said = as_nobody(stage, mapped(1001), "true", grant_ids(tmp_path))
+    assert said.startswith(
+        "PyruncError: /usr/bin/newgidmap: newgidmap: gid range [1-1002) -> [500000-501001) not allowed"
+    )
 
 
 def test_joined_user_namespace_with_its_own_mappings_is_accepted(stage: Path, neighbour: Callable[..., int]) -> None:
@@ -316,6 +372,18 @@ def test_time_offsets_in_a_new_user_namespace(stage: Path) -> None:
 def test_time_offset_before_the_boot_is_an_error_with_its_place(stage: Path) -> None:
     wanted = config("time", time_offsets={"boottime": TimeOffset(secs=-(1 << 40))})
     assert Born(stage, wanted, "true").failure.startswith("linux.timeOffsets: set the offsets of its clocks: ERANGE")
+
+
+@pytest.mark.parametrize("others", [("uts",), ("pid",), ("pid", "time")])
+def test_init_dies_with_its_parent(stage: Path, others: tuple[str, ...]) -> None:
+    """PR_SET_PDEATHSIG survives neither a fork nor a change of ids."""
+
+    def check(p: Program) -> None:
+        death_signal = p.scratch(4)
+        p.call("prctl", 2, death_signal)  # PR_GET_PDEATHSIG
+        p.check(death_signal, signal.SIGKILL, doing="compare the parent death signal", errno=EPERM)
+
+    assert Born(stage, user_config(*others), "echo alive", after=check).lines() == ["alive"]
 
 
 def test_second_process_waits_for_the_end_of_the_first(stage: Path) -> None:

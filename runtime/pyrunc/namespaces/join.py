@@ -138,6 +138,11 @@ def _emit_dumpable(p: Program, value: int) -> None:
     p.call("prctl", PR_SET_DUMPABLE, value, doing="set whether the process is dumpable")
 
 
+def _emit_die_with_parent(p: Program) -> None:
+    """Again: fork(2) does not hand it on, and a change of ids clears it (PR_SET_PDEATHSIG(2const))."""
+    p.call("prctl", PR_SET_PDEATHSIG, SIGKILL, doing="ask to die with the runtime")
+
+
 def _emit_first_joins(p: Program, plan: NamespacePlan, namespace_fds: Mapping[str, int]) -> dict[str, Register]:
     """setns(2) with the host's capabilities.  For those that may have to wait: a register that says it is done."""
     pending: dict[str, Register] = {}
@@ -185,6 +190,8 @@ def _emit_user_namespace(p: Program, plan: NamespacePlan, namespace_fds: Mapping
             # /proc/PID/uid_map of a non-dumpable process belongs to root: proc_pid(5).
             _emit_dumpable(p, 1)
         p.sync(sync_map_ids, "map ids")
+        if namespace_fds:
+            _emit_dumpable(p, 0)
 
 
 def _emit_namespace_root(p: Program) -> None:
@@ -194,6 +201,7 @@ def _emit_namespace_root(p: Program) -> None:
         p.call("setgroups", 0, 0, doing="drop the groups", tolerate=[EPERM])
         p.call("setresgid", 0, 0, 0, doing="become group 0")
         p.call("setresuid", 0, 0, 0, doing="become user 0")
+    _emit_die_with_parent(p)
 
 
 def _emit_open_offsets(p: Program, plan: NamespacePlan) -> Register | None:
@@ -233,6 +241,6 @@ def _emit_fork(p: Program, plan: NamespacePlan, sync_pid: int) -> None:
     p.call("exit_group", 0, doing="end the first process")
     p.here(in_child)
     p.release(pid)
-    p.call("prctl", PR_SET_PDEATHSIG, SIGKILL, doing="ask to die with the runtime")  # fork(2): not inherited
+    _emit_die_with_parent(p)
     p.call("fcntl", lock, F_SETLKW, wanted, doing="wait for the first process to end")
     p.close(lock)

@@ -64,6 +64,27 @@ PTS = Mount(
 SYS = Mount(destination="/sys", type="sysfs", source="sysfs", options=("nosuid", "noexec", "nodev", "ro"))
 USUAL = (PROC, DEV, PTS)
 MAP = "0 0 65536\n"
+INFO = "cat /proc/self/mountinfo"
+
+
+def bind(destination: str, source: Path | str, *options: str) -> Mount:
+    return Mount(destination=destination, type="bind", source=str(source), options=options)
+
+
+def tmpfs(destination: str, *options: str) -> Mount:
+    return Mount(destination=destination, type="tmpfs", source="tmpfs", options=options)
+
+
+def mount_of(mountinfo: str, path: str) -> tuple[set[str], str, set[str]]:
+    """(mount options and optional fields, file system, its options) of the topmost mount at `path`."""
+    for line in reversed(mountinfo.splitlines()):
+        before, _dash, after = line.partition(" - ")
+        fields = before.split()
+        if fields[4] == path:
+            kind, _source, options = after.split()[:3]
+            fields_after = {word.partition(":")[0] for word in fields[6:]}
+            return set(fields[5].split(",")) | fields_after, kind, set(options.split(","))
+    raise AssertionError(f"nothing is mounted on {path}:\n{mountinfo}")
 
 
 class Box:

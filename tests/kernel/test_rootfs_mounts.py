@@ -8,7 +8,7 @@ import pytest
 
 from ocispec.config import Mount
 from pyrunc.errors import ConfigError
-from rootfs_box import PROC, SYS, USUAL, Box
+from rootfs_box import INFO, PROC, SYS, USUAL, Box, bind, mount_of, tmpfs
 
 
 @pytest.fixture
@@ -16,29 +16,6 @@ def box(tmp_path: Path) -> Iterator[Box]:
     before = Path("/proc/self/mountinfo").read_text()
     yield Box(tmp_path)
     assert Path("/proc/self/mountinfo").read_text() == before
-
-
-def bind(destination: str, source: Path | str, *options: str) -> Mount:
-    return Mount(destination=destination, type="bind", source=str(source), options=options)
-
-
-def tmpfs(destination: str, *options: str) -> Mount:
-    return Mount(destination=destination, type="tmpfs", source="tmpfs", options=options)
-
-
-def mount_of(mountinfo: str, path: str) -> tuple[set[str], str, set[str]]:
-    """(mount options and optional fields, file system, its options) of the topmost mount at `path`."""
-    for line in reversed(mountinfo.splitlines()):
-        before, _dash, after = line.partition(" - ")
-        fields = before.split()
-        if fields[4] == path:
-            kind, _source, options = after.split()[:3]
-            fields_after = {word.partition(":")[0] for word in fields[6:]}
-            return set(fields[5].split(",")) | fields_after, kind, set(options.split(","))
-    raise AssertionError(f"nothing is mounted on {path}:\n{mountinfo}")
-
-
-INFO = "cat /proc/self/mountinfo"
 
 
 @pytest.mark.parametrize(("words", "present", "absent"), [

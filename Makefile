@@ -96,11 +96,11 @@ demo: setup-build
 
 test: setup-test
 	@$(MAKE) -s --no-print-directory build
-	@$(PYTEST) tests conformance -m "not slow" $(PYTEST_ARGUMENTS)
+	@$(PYTEST) $(or $(TESTS),tests conformance) -m "not slow" $(PYTEST_ARGUMENTS)
 
 test-long: setup-test
 	@$(MAKE) -s --no-print-directory build
-	@$(PYTEST) tests conformance $(PYTEST_ARGUMENTS)
+	@$(PYTEST) $(or $(TESTS),tests conformance) $(PYTEST_ARGUMENTS)
 
 conformance: setup-test
 	@$(MAKE) -s --no-print-directory build

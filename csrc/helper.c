@@ -263,10 +263,14 @@ int64_t pyrunc_ignored_signals(uint64_t *mask)
 {
 	*mask = 0;
 	for (int number = 1; number <= 64; number++) {
-		struct sigaction action;
+		/* struct sigaction of the system call.  glibc's sigaction(3) hides 32 and 33, but its posix_spawn(3) makes
+		   children ignore them: whatever make(1) starts does. */
+		struct {
+			void (*handler)(int);
+			unsigned long flags, restorer, mask;
+		} action;
 
-		/* 32 and 33 are glibc's own and refuse: EINVAL, and nobody can have ignored them. */
-		if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+		if (syscall(SYS_rt_sigaction, number, NULL, &action, sizeof(action.mask)) == 0 && action.handler == SIG_IGN)
 			*mask |= 1ULL << (number - 1);
 	}
 	return 0;

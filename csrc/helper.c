@@ -270,7 +270,8 @@ int64_t pyrunc_ignored_signals(uint64_t *mask)
 			unsigned long flags, restorer, mask;
 		} action;
 
-		if (syscall(SYS_rt_sigaction, number, NULL, &action, sizeof(action.mask)) == 0 && action.handler == SIG_IGN)
+		if (syscall(SYS_rt_sigaction, number, NULL, &action, sizeof(action.mask)) == 0 &&
+		    action.handler == SIG_IGN)
 			*mask |= 1ULL << (number - 1);
 	}
 	return 0;

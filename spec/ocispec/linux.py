@@ -129,7 +129,7 @@ def parse_linux(r: Reader) -> Linux:
         resources=r.record("resources", parse_resources),
         intel_rdt=r.record("intelRdt", parse_intel_rdt),
         memory_policy=r.record("memoryPolicy", parse_memory_policy),
-        sysctl={dotted_sysctl_key(key): value for key, value in r.string_map("sysctl").items()},
+        sysctl=parse_sysctl(r),
         seccomp=r.record("seccomp", parse_seccomp),
         rootfs_propagation=r.string("rootfsPropagation", words=PROPAGATIONS),
         masked_paths=r.absolute_paths("maskedPaths"),
@@ -137,6 +137,14 @@ def parse_linux(r: Reader) -> Linux:
         mount_label=r.string("mountLabel"),
         personality=r.record("personality", parse_personality),
     )
+
+
+def parse_sysctl(r: Reader) -> dict[str, str]:
+    given = r.string_map("sysctl")
+    dotted = {dotted_sysctl_key(key): value for key, value in given.items()}
+    if len(dotted) != len(given):
+        r.refuse("sysctl", "has one parameter twice, with dots and with slashes")
+    return dotted
 
 
 def parse_namespace(r: Reader) -> Namespace:

@@ -142,8 +142,10 @@ class Reader:
 
     def strings(self, key: str, *, required: bool = False, words: tuple[str, ...] = ()) -> tuple[str, ...]:
         found = self.optional_strings(key, words=words)
-        if required and not found:
-            self.refuse(key, "is missing" if found is None else "must have at least one entry")
+        if required and found == ():
+            self.refuse(key, "must have at least one entry")
+        if required and self._values.get(key) is None:
+            self.refuse(key, "is missing")
         return found or ()
 
     def optional_strings(self, key: str, *, words: tuple[str, ...] = ()) -> tuple[str, ...] | None:
@@ -264,7 +266,7 @@ class Reader:
 
         meant = closest(value, words) if type(value) is str else ""
         hint = f" (did you mean {meant}?)" if meant else ""
-        self.refuse(key, f"must be one of {', '.join(words)}, not {shown(value)}{hint}")
+        self.refuse(key, f"must be one of {', '.join(filter(None, words))}, not {shown(value)}{hint}")
 
 
 def has_surrogate(text: str) -> bool:

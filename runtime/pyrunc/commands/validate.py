@@ -51,11 +51,10 @@ def read_input(arguments: Arguments) -> tuple[str, bytes]:
     name = arguments.positional[0] if arguments.positional else str(Path(arguments.bundle or ".") / "config.json")
     if name == STDIN:
         return "stdin", sys.stdin.buffer.read(MAX_SIZE + 1)
-    try:
-        with during(f"read {name}"), Path(name).open("rb") as file:
-            return name, file.read(MAX_SIZE + 1)
-    except FileNotFoundError as error:  # ENOENT
-        raise ConfigError(f"JSON specification file {name} not found") from error
+    if not Path(name).exists():
+        raise ConfigError(f"JSON specification file {name} not found")
+    with during(f"read {name}"), Path(name).open("rb") as file:
+        return name, file.read(MAX_SIZE + 1)
 
 
 def examine(content: bytes, kind: str = "config") -> tuple[list[str], list[str]]:

@@ -12,8 +12,17 @@ from __future__ import annotations
 
 from _struct import Struct
 
-from pyrunc.program.operations import CALL, IMMEDIATE, MAX_ARGUMENTS, MAX_TOLERATED, NEXT, POINTER, REGISTER
-from pyrunc.program.operations import Pointer, Register
+from pyrunc.program.operations import (
+    CALL,
+    IMMEDIATE,
+    MAX_ARGUMENTS,
+    MAX_TOLERATED,
+    NEXT,
+    POINTER,
+    REGISTER,
+    Pointer,
+    Register,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,12 +6,14 @@ script in the rootfs, whose output is the result.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
 from signal import SIGCHLD
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ocispec.config import Config, Mount, Process, Root, User
 from ocispec.linux import Linux
@@ -23,6 +25,9 @@ from pyrunc.kernel.constants import (
     CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWUSER,
+    MS_PRIVATE,
+    MS_REC,
+    MS_SHARED,
 )
 from pyrunc.process.descriptors import Descriptors
 from pyrunc.process.spawn import Stage
@@ -35,6 +40,10 @@ from pyrunc.rootfs.mounts import emit_mounts
 from pyrunc.rootfs.pivot import emit_pivot
 from pyrunc.rootfs.prepare import emit_rootfs
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 BUSYBOX = "/bin/busybox"
 APPLETS = (
     "sh",
@@ -87,6 +96,32 @@ def mount_of(mountinfo: str, path: str) -> tuple[set[str], str, set[str]]:
     raise AssertionError(f"nothing is mounted on {path}:\n{mountinfo}")
 
 
+def apart(work: Callable[[], T], *, propagation: int = MS_SHARED) -> T:
+    """The result of `work`, done in a mount namespace of its own whose mounts are all shared (or what is asked)."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            assert libc.unshare(CLONE_NEWNS) == 0
+            for wanted in (MS_PRIVATE, propagation):
+                assert libc.mount(b"none", b"/", b"", MS_REC | wanted, None) == 0
+            os.write(writer, pickle.dumps(work()))
+            status = 0
+        except BaseException as error:
+            os.write(writer, pickle.dumps(f"{type(error).__name__}: {error}"))
+        finally:
+            os._exit(status)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        content = pipe.read()
+    failed = os.waitpid(pid, 0)[1]
+    result = pickle.loads(content)
+    assert not failed, result
+    return result
+
+
 class Box:
     """A bundle in a temporary directory of its own."""
 
@@ -127,7 +162,13 @@ class Box:
     def run(self, script: str, mounts: tuple[Mount, ...] = USUAL, **changes: Any) -> str:
         """What the script prints (both streams).  Raises StageFailed with the operation's label."""
         fds = changes.pop("fds", {})
-        return run_inputs(self.inputs(mounts, **changes), script, fds)
+        id_map = changes.pop("id_map", MAP)
+        return run_inputs(self.inputs(mounts, **changes), script, fds, id_map)
+
+    def give_to(self, owner: int) -> None:
+        """chown -R of the rootfs."""
+        for path in (self.rootfs, *self.rootfs.rglob("*")):
+            os.chown(path, owner, owner, follow_symlinks=False)
 
     def fails(self, mounts: tuple[Mount, ...] = USUAL, **changes: Any) -> str:
         """The error's text; the container must not come up."""
@@ -175,7 +216,7 @@ def emit_user_namespace(p: Program, inputs: RootfsInputs) -> None:
     p.here(inside)
 
 
-def run_inputs(inputs: RootfsInputs, script: str, fds: dict[str, int]) -> str:
+def run_inputs(inputs: RootfsInputs, script: str, fds: dict[str, int], id_map: str = MAP) -> str:
     """`fds` are further descriptors for the stage, by name, in the order of their numbers from 5 on."""
     p = Program()
     descriptors = Descriptors()
@@ -191,18 +232,18 @@ def run_inputs(inputs: RootfsInputs, script: str, fds: dict[str, int]) -> str:
             p.call("dup3", descriptors.number("output"), stream, 0, doing="set up the output")
         argv = p.pointers(["/bin/sh", "-c", script])
         p.call("execve", "/bin/sh", argv, p.pointers(["PATH=/bin"]), doing="execute the script")
-        run_program(p, descriptors, opened, 0 if inputs.has_user_namespace else namespaces_of(inputs))
+        run_program(p, descriptors, opened, 0 if inputs.has_user_namespace else namespaces_of(inputs), id_map)
         output.seek(0)
         return output.read().decode()
 
 
-def run_program(p: Program, descriptors: Descriptors, opened: dict[str, int], flags: int) -> None:
+def run_program(p: Program, descriptors: Descriptors, opened: dict[str, int], flags: int, id_map: str = MAP) -> None:
     stage = Stage(p, MACHINE, descriptors)
     try:
         stage.start(opened, flags, -1)
         while stage.receive() is not None:
             for kind in ("gid", "uid"):
-                Path(f"/proc/{stage.pid}/{kind}_map").write_text(MAP)
+                Path(f"/proc/{stage.pid}/{kind}_map").write_text(id_map)
             stage.answer()
         os.waitpid(stage.pid, 0)
         stage.pid = 0

@@ -300,6 +300,8 @@ def test_relative_paths_are_relative_to_cwd(stage: Path, rootfs: Path) -> None:
     [
         ("x", 'exec: "x": executable file not found in $PATH'),
         ("passwd", 'exec: "passwd": executable file not found in $PATH'),
+        (".", 'exec: ".": executable file not found in $PATH'),
+        ("..", 'exec: "..": executable file not found in $PATH'),
         ('a"b', 'exec: "a\\"b": executable file not found in $PATH'),
         ("n" * 300, f'exec: "{"n" * 300}": executable file not found in $PATH'),
         ("/nonexistent", 'exec: "/nonexistent": stat /nonexistent: no such file or directory'),

@@ -53,7 +53,7 @@ def candidates(process: Process) -> list[str]:
 
     With a slash it is a path (relative to cwd); without, a name in one of $PATH's directories.  No $PATH, no match.
     """
-    name = _program(process)
+    name = process.args[0]
     if "/" in name:
         return [name]
     found: list[str] = []
@@ -68,12 +68,6 @@ def candidates(process: Process) -> list[str]:
     return found
 
 
-def _program(process: Process) -> str:
-    if process.args[0] in (".", ".."):
-        raise ConfigError(f"exec: {quote(process.args[0])}: executable file not found in $PATH")
-    return process.args[0]
-
-
 def _is_possible(path: str) -> bool:
     """Short enough to exist: what is not would be ENAMETOOLONG, and the search goes on."""
     content = path.encode("utf-8", "surrogateescape")
@@ -85,7 +79,7 @@ def emit_lookup(p: Program, process: Process) -> Register:
     found = p.register()
     status = p.scratch(_STATX_SIZE)
     with p.at("process.args", process.args[0]):
-        if "/" in _program(process):
+        if "/" in process.args[0]:
             _emit_check_path(p, process.args[0], status)
             p.set(found, 1)
         else:

@@ -57,12 +57,6 @@ def test_a_path_without_end_is_refused() -> None:
         candidates(process("x", env=(path,)))
 
 
-@pytest.mark.parametrize("name", [".", ".."])
-def test_a_directory_is_no_program(name: str) -> None:
-    with pytest.raises(ConfigError, match="executable file not found in"):
-        candidates(process(name, env=("PATH=/bin",)))
-
-
 def test_the_last_variable_counts() -> None:
     wanted = process(env=("A=1", "AB=2", "A=3", "A"))
     assert (variable(wanted, "A"), variable(wanted, "AB"), variable(wanted, "B")) == ("3", "2", "")

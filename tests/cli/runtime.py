@@ -19,7 +19,7 @@ RUNTIME = os.environ.get("RUNTIME", str(ROOT_OF_PROJECT / "build/pyrunc"))
 PATH = shutil.which(RUNTIME) or str(Path(RUNTIME).resolve())
 NAME = Path(PATH).name
 IS_PYRUNC = NAME != "runc"
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 20
 
 _numbers = itertools.count()
 
@@ -141,4 +141,10 @@ def pids_of(container_id: str) -> list[int]:
 
 def cgroups_of(container_id: str) -> list[Path]:
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if "cgroup" in line.split()[2]]
-    return [path for mount in mounts for path in Path(mount).glob(f"**/{container_id}")]
+    # os.walk passes over directories that other tests remove meanwhile
+    return [
+        Path(path)
+        for mount in mounts
+        for path, _children, _files in os.walk(mount)
+        if path.endswith(f"/{container_id}")
+    ]

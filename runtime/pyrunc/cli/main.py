@@ -5,8 +5,7 @@ from __future__ import annotations
 import posix
 
 from ocispec.reader import SpecError
-
-from pyrunc import log
+from pyrunc import VERSION, log
 from pyrunc.cli.flags import COMMANDS
 from pyrunc.cli.parse import parse_arguments
 from pyrunc.errors import PyruncError, UsageError, go_strerror
@@ -33,6 +32,8 @@ def main(argv: Sequence[str]) -> int:
     arguments = parse_arguments(argv, posix.environ, posix.geteuid())
     try:
         open_log(arguments)
+        if arguments.debug:
+            log.debug(f"{arguments.program} {VERSION}: {' '.join(argv[1:])}")
         return dispatch(arguments)
     except (PyruncError, SpecError) as error:
         log.error(failure_line(arguments, error))

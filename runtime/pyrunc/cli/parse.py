@@ -88,6 +88,8 @@ def parse_arguments(argv: Sequence[str], environment: Mapping[bytes, bytes], eff
     arguments.positional = tuple(rest[1:])
     if problem is None and arguments.rootless not in BOOLEANS and arguments.rootless != "auto":
         problem = f"invalid value {quote(arguments.rootless)} for flag -rootless: must be true, false or auto"
+    if arguments.help or arguments.version:  # about the program, whatever follows
+        arguments.command, arguments.positional = "", ()
     if problem is None and arguments.command in COMMANDS:
         problem = _parse_command(arguments)
     arguments.usage_error = UsageError(problem) if problem else None
@@ -99,7 +101,6 @@ def _parse_command(arguments: Arguments) -> str | None:
     values, rest, problem = parse_flags(flags, arguments.positional, interspersed=True)
     if "rootless" in values:  # `spec --rootless` is not the program's --rootless
         values["rootless_spec"] = values.pop("rootless")
-    values["help"] = values["help"] or arguments.help
     _set(arguments, values)
     arguments.positional = tuple(rest)
     if problem is None and not arguments.help and not fewest <= len(rest) <= most:

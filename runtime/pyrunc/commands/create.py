@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyrunc.container.create import create_container
 from pyrunc.container.options import CreateOptions
-from pyrunc.container.store import Store
+from pyrunc.container.store import Store, check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def run(arguments: Arguments) -> int:
 def create_options(arguments: Arguments, *, detach: bool) -> CreateOptions:
     """What the flags of `create` and `run` say; relative paths are made absolute before the bundle is entered."""
     return CreateOptions(
-        container_id=arguments.container_id,
+        container_id=check_id(arguments.container_id),
         bundle=arguments.bundle or ".",
         pid_file=absolute(arguments.pid_file),
         console_socket=absolute(arguments.console_socket),

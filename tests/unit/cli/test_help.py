@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from pyrunc.cli.flags import COMMANDS, GLOBAL_FLAGS, HIDDEN
 from pyrunc.cli.help import DETAILS, command_help, program_help
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EPERM, errorcode
 
 import pytest
+
 from pyrunc.hints import HINTS, hint_for
 
 # reference: docs/compat.md, "matched texts" (moby, docker CLI, podman, containerd's shim, CRI-O)

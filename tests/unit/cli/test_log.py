@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from pyrunc import log
 
 TIME = "2026-11-23T18:00:37Z"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_type_hints
 
 import pytest
+
 from pyrunc.cli.flags import COMMANDS, COUNT, GLOBAL_FLAGS, SWITCH, WORD
 from pyrunc.cli.parse import Arguments, default_root, parse_arguments, program_name
 
@@ -68,7 +69,7 @@ def test_switches(spelled: str, value: bool) -> None:
     (["list", "--format=json"], {"format": "json"}),
     (["--criu", "/c", "--log-format", "json", "--log", "/l", "features"], {"log": "/l", "log_format": "json"}),
     (["create", "--help"], {"help": True}),
-    (["-h", "create"], {"help": True, "command": "create"}),
+    (["-h", "create"], {"help": True, "command": ""}),
     (["-v"], {"version": True, "command": ""}),
     (["help", "create"], {"command": "help", "positional": ("create",)}),
     ([], {"command": "", "positional": ()}),

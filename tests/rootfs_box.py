@@ -224,9 +224,9 @@ def run_inputs(inputs: RootfsInputs, script: str, fds: dict[str, int], id_map: s
         opened = {"output": output.fileno(), **fds}
         for name in opened:
             descriptors.add(name)
-        p.call("setsid")
         if inputs.has_user_namespace:
             emit_user_namespace(p, inputs)
+        p.call("setsid")
         compile_rootfs(p, inputs)
         for stream in (1, 2):
             p.call("dup3", descriptors.number("output"), stream, 0, doing="set up the output")

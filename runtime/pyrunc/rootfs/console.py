@@ -9,6 +9,7 @@ from __future__ import annotations
 from _struct import Struct
 from errno import EEXIST, ENODEV, EXDEV
 
+from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
     DEVPTS_SUPER_MAGIC,
     MSG_NOSIGNAL,
@@ -50,11 +51,12 @@ _SAME_GROUP = 0xFFFFFFFF  # (gid_t)-1: stays
 def emit_console(p: Program, root: Register, inputs: RootfsInputs) -> None:
     """The other end becomes descriptors 0 to 2 and the controlling terminal; the master goes to the console socket.
 
-    Call it after the mounts and devices, in a session of its own.
+    Call it after the mounts and devices, in a session of its own.  Raises ConfigError without a console socket.
     """
     process = inputs.config.process
-    if process is None:
-        return
+    if process is None or inputs.console_fd < 0:
+        # Nobody would hold the master, and a terminal without one is hung up.  create says this sooner, in runc's words.
+        raise ConfigError("process.terminal: there is no console socket to send the terminal to")
     paths = RootPaths(p, root)
     facts = Facts(p)
     with p.at("process.terminal", "/dev/pts/ptmx"):
@@ -66,8 +68,7 @@ def emit_console(p: Program, root: Register, inputs: RootfsInputs) -> None:
     with p.at("process.terminal", "/dev/console"):
         _emit_mount(p, paths, facts, terminal)
     with p.at("process.terminal", "console socket"):
-        if inputs.console_fd >= 0:
-            _emit_send(p, master, inputs.console_fd, inputs.spare_fd)
+        _emit_send(p, master, inputs.console_fd, inputs.spare_fd)
         p.close(master)
         for descriptor in (0, 1, 2):
             p.call("dup3", terminal, descriptor, 0, doing=f"make it descriptor {descriptor}")

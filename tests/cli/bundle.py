@@ -31,7 +31,7 @@ CONFIG: dict[str, Any] = {
         "args": ["true"],
         "env": [DEFAULT_PATH, "TERM=xterm"],
         "cwd": "/",
-        "capabilities": {kind: CAPABILITIES for kind in ("bounding", "effective", "permitted")},
+        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES),
         "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
         "noNewPrivileges": True,
     },

@@ -10,9 +10,10 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cli.bundle import Bundle
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
 
 ROOT_OF_PROJECT = Path(__file__).resolve().parents[2]
 RUNTIME = os.environ.get("RUNTIME", str(ROOT_OF_PROJECT / "build/pyrunc"))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cli.bundle import Bundle
+
 from cli.runtime import NAME, Runtime
+
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
 
 
 def test_waits_for_start(runtime: Runtime, bundle: Bundle) -> None:

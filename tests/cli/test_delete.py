@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from cli.bundle import Bundle
+
 from cli.runtime import Runtime, cgroups_of, pids_of, wait_until
+
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
 
 
 def is_gone(runtime: Runtime, container_id: str) -> bool:

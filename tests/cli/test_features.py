@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from cli.runtime import Runtime
 
 
 @pytest.fixture

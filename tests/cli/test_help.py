@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from cli.runtime import NAME, Runtime
 
 COMMANDS = ("create", "start", "state", "kill", "delete", "run", "list", "spec", "features")

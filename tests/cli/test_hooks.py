@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.bundle import Bundle
-from cli.runtime import Runtime
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
+    from cli.runtime import Runtime
 
 HOST_KINDS = ("prestart", "createRuntime", "poststart", "poststop")
 ALL_KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
@@ -95,7 +96,7 @@ def test_state_of_container_hooks(runtime: Runtime, bundle: Bundle) -> None:
 
 
 def test_namespaces(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
-    """createRuntime runs outside, with the container's pid; createContainer inside before pivot_root; startContainer in it."""
+    """createRuntime runs outside; createContainer inside, but before pivot_root; startContainer all inside."""
     add(bundle, "createRuntime", f"readlink /proc/self/ns/uts > {tmp_path}/runtime; hostname > {tmp_path}/name")
     add(bundle, "createContainer", f"readlink /proc/self/ns/uts > {bundle.rootfs}/create; ls -d {bundle.rootfs}/bin")
     add(bundle, "startContainer", "readlink /proc/self/ns/uts > /start; test -x /bin/busybox")

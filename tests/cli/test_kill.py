@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from cli.bundle import Bundle
+
 from cli.runtime import Runtime, pids_of, wait_until
+
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
 
 TRAP = "trap 'echo {0} > /got; exit' {0}; touch /ready; while :; do sleep 0.05; done"
 

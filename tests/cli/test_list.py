@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
-from cli.bundle import Bundle
+
 from cli.runtime import PATH, Runtime
+
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
 
 EMPTY_TABLE = "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n"
 

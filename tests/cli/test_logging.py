@@ -8,11 +8,16 @@ import pty
 import re
 import subprocess
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cli.bundle import Bundle
+
 from cli.runtime import NAME, PATH, Runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.bundle import Bundle
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)"
 

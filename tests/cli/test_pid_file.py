@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.bundle import Bundle
-from cli.runtime import Runtime
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.bundle import Bundle
+    from cli.runtime import Runtime
 
 
 def test_create(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:

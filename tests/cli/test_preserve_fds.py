@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from cli.bundle import Bundle
 from cli.runtime import PATH, Runtime
+
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
 
 # ls itself holds one more: the directory it reads
 LIST = "ls /proc/self/fd | tr '\\n' ' '"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.bundle import CAPABILITIES, Bundle
-from cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from cli.runtime import Runtime
 
 CAPABILITY_NUMBERS = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_NET_BIND_SERVICE": 10, "CAP_NET_RAW": 13}
 

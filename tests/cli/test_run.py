@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.bundle import Bundle
 from cli.runtime import NAME, PATH, Runtime, cgroups_of, pids_of, wait_until
+
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 7, 126, 127, 255])

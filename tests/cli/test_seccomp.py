@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.bundle import Bundle
-from cli.runtime import Runtime
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
+    from cli.runtime import Runtime
 
 EPERM, ENOSYS, EACCES = 1, 38, 13
 
@@ -75,12 +76,13 @@ def test_masked_argument(runtime: Runtime, bundle: Bundle) -> None:
 
 def test_allow_list(runtime: Runtime, bundle: Bundle) -> None:
     names = (
-        "access arch_prctl brk capget capset chdir close dup dup2 execve exit exit_group faccessat faccessat2 fcntl fchdir "
-        "fstat fstatfs futex getcwd getdents64 getegid geteuid getgid getpgrp getpid getppid getrandom gettid getuid ioctl "
-        "lseek mmap mprotect mremap munmap newfstatat open openat openat2 poll prctl pread64 prlimit64 read readlink rseq "
-        "rt_sigaction rt_sigprocmask rt_sigreturn sendmsg recvmsg set_robust_list set_tid_address setgid setgroups setuid "
-        "sigaltstack stat statx tgkill tkill uname wait4 write writev nanosleep clock_nanosleep clone clone3 vfork fork pipe "
-        "pipe2 sched_yield madvise epoll_ctl epoll_pwait epoll_create1 eventfd2 seccomp getsockopt umask fchmod fchown"
+        "access arch_prctl brk capget capset chdir close dup dup2 execve exit exit_group faccessat faccessat2 "
+        "fcntl fchdir fstat fstatfs futex getcwd getdents64 getegid geteuid getgid getpgrp getpid getppid "
+        "getrandom gettid getuid ioctl lseek mmap mprotect mremap munmap newfstatat open openat openat2 poll "
+        "prctl pread64 prlimit64 read readlink rseq rt_sigaction rt_sigprocmask rt_sigreturn sendmsg recvmsg "
+        "set_robust_list set_tid_address setgid setgroups setuid sigaltstack stat statx tgkill tkill uname "
+        "wait4 write writev nanosleep clock_nanosleep clone clone3 vfork fork pipe pipe2 sched_yield madvise "
+        "epoll_ctl epoll_pwait epoll_create1 eventfd2 seccomp getsockopt umask fchmod fchown "
     ).split()
     bundle.linux["seccomp"] = profile("SCMP_ACT_ERRNO", rule("SCMP_ACT_ALLOW", *names), defaultErrnoRet=EPERM)
     assert "not permitted" in runtime.script(bundle, "echo fine; mkdir /x 2>&1; true")

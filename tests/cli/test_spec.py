@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cli.bundle import Bundle
-from cli.runtime import Runtime
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.bundle import Bundle
+    from cli.runtime import Runtime
 
 
 def test_writes_a_config(runtime: Runtime, tmp_path: Path) -> None:

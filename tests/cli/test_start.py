@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from cli.bundle import Bundle
-from cli.runtime import Runtime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
+    from cli.runtime import Runtime
 
 
 def test_runs_the_process(runtime: Runtime, bundle: Bundle) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
-from cli.bundle import Bundle
+
 from cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
 
 KEYS = ["ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "owner"]
 

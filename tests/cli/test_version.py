@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from cli.runtime import NAME, PATH, Runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("words", [("--version",), ("-v",), ("-version",), ("--version", "state"), ("-v", "nope")])
@@ -23,7 +27,9 @@ def test_as_moby_reads_it(runtime: Runtime) -> None:
     found = {}
     for line in runtime("--version").ok().lines:
         if "version" in line:
-            found["name"], found["version"] = (part.strip() for part in (line.split("version")[0], line.split("version")[-1]))
+            found["name"], found["version"] = (
+                part.strip() for part in (line.split("version")[0], line.split("version")[-1])
+            )
         elif line.startswith("commit:"):
             found["commit"] = line.removeprefix("commit:").strip()
     assert found["name"] == NAME

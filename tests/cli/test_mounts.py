@@ -1,0 +1,259 @@
+"""mounts, root, masked and read-only paths: what the container sees."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli.runtime import NAME, Runtime
+
+if TYPE_CHECKING:
+    from cli.bundle import Bundle
+
+
+def mount(bundle: Bundle, destination: str, source: Path | str, *options: str, kind: str = "bind") -> None:
+    bundle.mounts.append({"destination": destination, "type": kind, "source": str(source), "options": list(options)})
+
+
+def flags_of(runtime: Runtime, bundle: Bundle, destination: str) -> set[str]:
+    for line in runtime.script(bundle, "cat /proc/self/mountinfo").splitlines():
+        fields = line.split()
+        if fields[4] == destination:
+            return set(fields[5].split(","))
+    raise AssertionError(f"{destination} is not mounted")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    directory = tmp_path / "source"
+    directory.mkdir()
+    (directory / "file").write_text("content\n")
+    return directory
+
+
+def test_bind_directory(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    mount(bundle, "/made/here", source, "bind")
+    assert runtime.script(bundle, "cat /made/here/file; touch /made/here/new") == "content\n"
+    assert (source / "new").exists()
+
+
+def test_bind_file(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    mount(bundle, "/etc/made/file", source / "file", "bind", "ro")
+    assert runtime.script(bundle, "cat /etc/made/file; ! echo x 2>/dev/null > /etc/made/file") == "content\n"
+
+
+@pytest.mark.parametrize("options", [("bind", "ro"), ("rbind", "ro"), ("rbind", "rro"), ("bind", "rw", "ro")])
+def test_read_only_bind(runtime: Runtime, bundle: Bundle, source: Path, options: tuple[str, ...]) -> None:
+    mount(bundle, "/mnt", source, *options)
+    assert "Read-only file system" in runtime.script(bundle, "touch /mnt/new 2>&1; true")
+
+
+@pytest.mark.parametrize("word", ["nosuid", "nodev", "noexec", "ro", "noatime", "nodiratime", "relatime"])
+def test_flag(runtime: Runtime, bundle: Bundle, source: Path, word: str) -> None:
+    mount(bundle, "/mnt", source, "bind", word)
+    assert word in flags_of(runtime, bundle, "/mnt")
+
+
+def test_clearing_flags(runtime: Runtime, bundle: Bundle) -> None:
+    mount(bundle, "/mnt", "tmpfs", "ro", "nosuid", "noexec", "rw", "suid", "exec", kind="tmpfs")
+    assert not flags_of(runtime, bundle, "/mnt") & {"ro", "nosuid", "noexec"}
+
+
+def test_recursive_bind(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    """rbind takes what is mounted below along, bind does not."""
+    mount(bundle, "/one", "tmpfs", kind="tmpfs")
+    mount(bundle, "/mnt", "/proc", "rbind", "ro")
+    assert runtime.script(bundle, "test -e /mnt/self/status && echo yes") == "yes\n"
+
+
+def test_tmpfs_data(runtime: Runtime, bundle: Bundle) -> None:
+    mount(bundle, "/mnt", "tmpfs", "size=64k", "mode=700", "uid=7", kind="tmpfs")
+    assert (
+        runtime.script(bundle, "stat -c '%a %u' /mnt; df -k /mnt | tail -1 | tr -s ' ' | cut -d' ' -f2")
+        == "700 7\n64\n"
+    )
+
+
+@pytest.mark.parametrize(("word", "optional"), [("private", ""), ("slave", "master:"), ("unbindable", "unbindable")])
+def test_propagation(runtime: Runtime, bundle: Bundle, source: Path, word: str, optional: str) -> None:
+    mount(bundle, "/mnt", source, "bind", word)
+    lines = runtime.script(bundle, "cat /proc/self/mountinfo").splitlines()
+    fields = next(line for line in lines if line.split()[4] == "/mnt").split(" - ")[0].split()[6:]
+    assert "shared:" not in " ".join(fields)
+    if word == "unbindable":
+        assert fields == [optional]
+
+
+def test_order(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    mount(bundle, "/mnt", "tmpfs", kind="tmpfs")
+    mount(bundle, "/mnt/inner", source, "bind")
+    assert runtime.script(bundle, "cat /mnt/inner/file") == "content\n"
+
+
+def test_relative_source_is_from_the_bundle(runtime: Runtime, bundle: Bundle) -> None:
+    (bundle.path / "data").mkdir()
+    (bundle.path / "data/file").write_text("relative\n")
+    mount(bundle, "/mnt", "data", "bind")
+    assert runtime.script(bundle, "cat /mnt/file") == "relative\n"
+
+
+def test_destination_by_symlink_stays_inside(runtime: Runtime, bundle: Bundle, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (bundle.rootfs / "link").symlink_to("/inside")
+    (bundle.rootfs / "inside").mkdir()
+    mount(bundle, "/link/deep", source, "bind")
+    assert runtime.script(bundle, "cat /inside/deep/file") == "content\n"
+
+
+@pytest.mark.parametrize("target", ["../../../../../../../{outside}", "/{outside}"])
+def test_symlink_out_of_the_rootfs(runtime: Runtime, bundle: Bundle, source: Path, tmp_path: Path, target: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (bundle.rootfs / "link").symlink_to(target.format(outside=str(outside).lstrip("/")))
+    mount(bundle, "/link/deep", source, "bind")
+    bundle.save()
+    runtime("run", "-b", bundle.path, runtime.new_id())
+    assert list(outside.iterdir()) == []
+
+
+def test_missing_source(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    mount(bundle, "/mnt", tmp_path / "nope", "bind")
+    result = runtime.run(bundle).failed("no such file or directory")
+    assert f"{NAME} run failed: " in result.err
+
+
+def test_unknown_type(runtime: Runtime, bundle: Bundle) -> None:
+    mount(bundle, "/mnt", "nosuchfs", kind="nosuchfs")
+    runtime.run(bundle).failed("nosuchfs")
+
+
+def test_file_over_directory(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    mount(bundle, "/etc", source / "file", "bind")
+    runtime.run(bundle).failed("/etc")
+
+
+def test_proc_is_a_symlink(runtime: Runtime, bundle: Bundle) -> None:
+    (bundle.rootfs / "proc").rmdir()
+    (bundle.rootfs / "proc").symlink_to("/tmp")
+    runtime.run(bundle).failed("must be mounted on ordinary directory")
+
+
+def test_nothing_is_mounted_over_proc(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    mount(bundle, "/proc/sys", source, "bind")
+    runtime.run(bundle).failed("/proc/sys")
+
+
+def test_host_sees_no_mounts(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.args("sleep", "100")
+    before = Path("/proc/self/mountinfo").read_text()
+    runtime.run_detached(bundle)
+    assert Path("/proc/self/mountinfo").read_text() == before
+
+
+def test_old_root_is_gone(runtime: Runtime, bundle: Bundle) -> None:
+    out = runtime.script(bundle, "cut -d' ' -f5 /proc/self/mountinfo")
+    assert out.splitlines().count("/") == 1
+    assert str(bundle.path) not in out
+
+
+def test_no_pivot(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.shell("ls /bin/busybox; cat /proc/self/mounts | wc -l")
+    assert runtime.run(bundle, "--no-pivot").ok().lines[0] == "/bin/busybox"
+
+
+def test_readonly_root(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["root"]["readonly"] = True
+    assert "Read-only file system" in runtime.script(bundle, "touch /new 2>&1; touch /dev/shm/new && echo fine")
+    assert "ro" in flags_of(runtime, bundle, "/")
+
+
+def test_masked_paths(runtime: Runtime, bundle: Bundle) -> None:
+    (bundle.rootfs / "secret").mkdir()
+    (bundle.rootfs / "secret/file").write_text("secret")
+    (bundle.rootfs / "secretfile").write_text("secret")
+    bundle.linux["maskedPaths"] = ["/secret", "/secretfile", "/proc/kcore", "/nope", "/proc/sys/nope"]
+    script = (
+        "ls /secret; cat /secretfile; ! touch /secret/x 2>/dev/null; head -c1 /proc/kcore; stat -c %t:%T /secretfile"
+    )
+    assert runtime.script(bundle, script) == "1:3\n"
+
+
+def test_readonly_paths(runtime: Runtime, bundle: Bundle) -> None:
+    (bundle.rootfs / "fixed").mkdir()
+    (bundle.rootfs / "fixed/file").write_text("old\n")
+    bundle.linux["readonlyPaths"] = ["/fixed", "/proc/sys", "/nope"]
+    script = (
+        "exec 2>/dev/null; echo new > /fixed/file; cat /fixed/file; echo 1 > /proc/sys/kernel/domainname || echo no"
+    )
+    assert runtime.script(bundle, script) == "old\nno\n"
+
+
+def test_default_devices(runtime: Runtime, bundle: Bundle) -> None:
+    names = {"null": "1:3", "zero": "1:5", "full": "1:7", "random": "1:8", "urandom": "1:9", "tty": "5:0"}
+    script = "for d in null zero full random urandom tty; do stat -c '%n %t:%T %a %u' /dev/$d; done"
+    assert runtime.script(bundle, script).splitlines() == [
+        f"/dev/{name} {numbers} 666 0" for name, numbers in names.items()
+    ]
+
+
+def test_default_links(runtime: Runtime, bundle: Bundle) -> None:
+    script = "for l in fd stdin stdout stderr ptmx; do readlink /dev/$l; done"
+    assert runtime.script(bundle, script).split() == [
+        "/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "pts/ptmx",
+    ]  # fmt: skip
+
+
+def test_devices_work(runtime: Runtime, bundle: Bundle) -> None:
+    script = "head -c 3 /dev/zero | od -An -tx1; head -c 4 /dev/urandom | wc -c; echo x > /dev/null; cat /dev/null"
+    assert runtime.script(bundle, script).split() == ["00", "00", "00", "4"]
+    assert "No space left" in runtime.script(bundle, "head -c 3 /dev/zero 2>&1 > /dev/full; true")
+
+
+def device(path: str, **more: Any) -> dict[str, Any]:
+    return {"path": path, "type": "c", "major": 1, "minor": 3, "fileMode": 0o620, "uid": 3, "gid": 4} | more
+
+
+def test_devices(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.linux["devices"] = [
+        device("/dev/mine"),
+        device("/dev/deep/pipe", type="p", major=0, minor=0),
+        device("/dev/block", type="b", major=7, minor=200),
+        device("/elsewhere", type="u", major=1, minor=5, fileMode=0o600),
+    ]
+    script = "stat -c '%n %F %t:%T %a %u %g' /dev/mine /dev/deep/pipe /dev/block /elsewhere"
+    assert runtime.script(bundle, script, umask=0o077).splitlines() == [
+        "/dev/mine character special file 1:3 620 3 4",
+        "/dev/deep/pipe fifo 0:0 620 3 4",
+        "/dev/block block special file 7:c8 620 3 4",
+        "/elsewhere character special file 1:5 600 3 4",
+    ]
+
+
+def test_device_rules(runtime: Runtime, bundle: Bundle) -> None:
+    """Everything is denied but the standard list and what is allowed."""
+    bundle.linux["devices"] = [device("/dev/kmsg2", major=1, minor=11), device("/dev/null2")]
+    bundle.linux["resources"]["devices"] += [{"allow": True, "type": "c", "major": 10, "minor": 200, "access": "rwm"}]
+    script = "head -c1 /dev/kmsg2 2>/dev/null || echo no; echo x > /dev/null2 && echo yes"
+    assert runtime.script(bundle, script) == "no\nyes\n"
+
+
+def test_mknod_is_governed_by_the_rules(runtime: Runtime, bundle: Bundle) -> None:
+    assert "not permitted" in runtime.script(bundle, "mknod /tmp/x b 8 0 2>&1; head -c1 /tmp/x 2>&1; true")
+
+
+def test_cgroup_mount(runtime: Runtime, bundle: Bundle) -> None:
+    mount(bundle, "/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", "ro", kind="cgroup")
+    out = runtime.script(bundle, "ls /sys/fs/cgroup; cat /sys/fs/cgroup/pids/cgroup.procs | head -1")
+    assert "pids" in out.split()
+    assert "1" in out.split()
+
+
+def test_sharing_with_the_host(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """/dev/shm of the host by bind mount, as `docker run --ipc host` asks."""
+    bundle.mounts[3] = {"destination": "/dev/shm", "type": "bind", "source": str(tmp_path), "options": ["rbind", "rw"]}
+    runtime.script(bundle, "echo x > /dev/shm/from-inside")
+    assert (tmp_path / "from-inside").read_text() == "x\n"
+    assert os.stat(tmp_path / "from-inside").st_uid == 0

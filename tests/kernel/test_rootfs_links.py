@@ -6,7 +6,6 @@ The oracle is a directory of the host that every link points to: what is in it a
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +25,13 @@ class Host:
         for name in ("ptmx", "null", "file"):
             (directory / name).write_text("the host's\n")
         (directory / "sub").mkdir()
+        self.before = self.snapshot()
 
-    def snapshot(self) -> list[tuple[str, int, int, int, int, bytes]]:
-        found = []
+    def is_untouched(self) -> bool:
+        return self.snapshot() == self.before
+
+    def snapshot(self) -> list[object]:
+        found: list[object] = [Path("/proc/self/mountinfo").read_text()]
         for path in sorted([self.directory, *self.directory.rglob("*")]):
             info = path.lstat()
             content = path.read_bytes() if stat.S_ISREG(info.st_mode) else b""
@@ -42,13 +45,8 @@ def box(tmp_path: Path) -> Box:
 
 
 @pytest.fixture
-def host(box: Box) -> Iterator[Host]:
-    made = Host(box.directory / "host")
-    before = made.snapshot()
-    mounts = Path("/proc/self/mountinfo").read_text()
-    yield made
-    assert made.snapshot() == before
-    assert Path("/proc/self/mountinfo").read_text() == mounts
+def host(box: Box) -> Host:
+    return Host(box.directory / "host")
 
 
 def links_to(target: Path, rootfs: Path) -> list[str]:
@@ -82,6 +80,7 @@ def test_a_link_in_place_of_a_directory(box: Box, host: Host, place: str, form: 
     usual = (PROC, DEV, PTS) if dev == "with /dev" else (PROC,)
     more = (tmpfs("/dev/shm"), tmpfs("/etc/new/deep"), bind("/a/b/file", "/etc/passwd", "bind"), tmpfs("/a/b"))
     attempt(box, (*usual, *more), linux=Linux(masked_paths=("/etc/file", "/a/b/sub"), readonly_paths=("/etc",)))
+    assert host.is_untouched()
 
 
 @pytest.mark.parametrize("form", range(4))
@@ -91,6 +90,7 @@ def test_a_link_in_place_of_a_device(box: Box, host: Host, name: str, form: int)
     replace(box.rootfs / "dev" / name, links_to(host.directory / "file", box.rootfs)[form].rstrip("/"))
     (box.rootfs / "etc/masked").write_text("secret\n")
     attempt(box, (PROC,), linux=Linux(masked_paths=("/etc/masked",)), user=User(uid=1234, gid=1234))
+    assert host.is_untouched()
 
 
 @pytest.mark.parametrize("form", range(4))
@@ -105,7 +105,9 @@ def test_dangling_links_make_nothing_on_the_host(box: Box, host: Host, form: int
         (PROC, bind("/etc/new", "/etc/passwd", "bind"), tmpfs("/etc/new/dir")),
         linux=Linux(devices=(device,)),
         process={"terminal": terminal},
+        console_fd=9,
     )
+    assert host.is_untouched()
 
 
 def test_a_harmless_link_is_followed_inside(box: Box) -> None:
@@ -132,6 +134,7 @@ def test_magic_links_are_not_followed(box: Box, host: Host) -> None:
         text = box.fails((*USUAL, tmpfs("/magic/sub")), fds={"leaked": directory})
     finally:
         os.close(directory)
+    assert host.is_untouched()
     assert text == "mounts[3] /magic/sub: open /magic/sub in the rootfs: ELOOP (too many levels of symbolic links)"
 
 

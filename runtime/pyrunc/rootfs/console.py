@@ -55,7 +55,7 @@ def emit_console(p: Program, root: Register, inputs: RootfsInputs) -> None:
     """
     process = inputs.config.process
     if process is None or inputs.console_fd < 0:
-        # Nobody would hold the master, and a terminal without one is hung up.  create says this sooner, in runc's words.
+        # Nobody would hold the master: the terminal is hung up at once.  create says it sooner, in runc's words.
         raise ConfigError("process.terminal: there is no console socket to send the terminal to")
     paths = RootPaths(p, root)
     facts = Facts(p)

@@ -58,15 +58,22 @@ class Sandbox:
         return member
 
     def close(self) -> None:
+        self._thaw()
         for member in self.members:
             member.kill()
-            member.wait()
+            member.wait(timeout=5)
             assert member.stdout is not None
             member.stdout.close()
         wait_until(lambda: not any(self._try_to_remove(hierarchy.mountpoint) for hierarchy in self.hierarchies))
 
         for name in set(self._enabled()) - set(self.enabled):  # in the root of version 2: put it back
             (self.directory("").parents[1] / "cgroup.subtree_control").write_text(f"-{name}")
+
+    def _thaw(self) -> None:
+        """A failed test may leave processes that no signal reaches."""
+        for controller, file, value in (("freezer", "freezer.state", "THAWED"), ("", "cgroup.freeze", "0")):
+            for found in self.directory(controller).parent.rglob(file):
+                found.write_text(value)
 
     def _enabled(self) -> list[str]:
         return (self.directory("").parents[1] / "cgroup.subtree_control").read_text().split()

@@ -13,8 +13,9 @@ PYTEST := $(CLEAN) PYTHONPATH=$(CURDIR)/runtime:$(CURDIR)/spec:$(CURDIR)/$(LIB) 
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 SOURCES := $(shell find runtime spec -name '*.py')
 
-.PHONY: setup setup-build setup-test build demo test test-long conformance lint constants bench install clean
-build: $(LIB)/_pyrunc_helper.abi3.so $(LIB)/_pyrunc_stage $(LIB)/site-packages/.stamp build/.compiled build/pyrunc
+.PHONY: always setup setup-build setup-test build demo test test-long conformance lint constants bench install clean
+build: $(LIB)/_pyrunc_helper.abi3.so $(LIB)/_pyrunc_stage $(LIB)/_pyrunc_build.py $(LIB)/site-packages/.stamp \
+    build/.compiled build/pyrunc
 
 # -- what the machine needs --------------------------------------------------------------------------------------
 
@@ -64,6 +65,15 @@ $(LIB)/_pyrunc_stage: csrc/build_stage.sh $(wildcard csrc/stage*.c csrc/stage*.h
 	@echo "build: $@"
 	@mkdir -p $(LIB)
 	@sh csrc/build_stage.sh $@
+
+# Which commit `--version` names; written only when it is another one.
+$(LIB)/_pyrunc_build.py: always | setup-build
+	@mkdir -p $(LIB)
+	@commit=$$(git -c safe.directory=$(CURDIR) describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || \
+	    echo unknown); line="COMMIT = \"$$commit\""; \
+	[ "$$(cat $@ 2>/dev/null)" = "$$line" ] || { echo "$$line" >$@; $(PYTHON) -m compileall -q $@; }
+
+always:
 
 # jsonschema, for `pyrunc validate` alone: last in sys.path, opened by nothing else
 $(LIB)/site-packages/.stamp: pyproject.toml | setup-build

@@ -75,6 +75,11 @@ def system_calls(compiler: str) -> dict[str, int]:
     return dict(sorted(numbers.items(), key=lambda item: item[1]))
 
 
+def shown(value: int) -> str:
+    """As `ruff format` wants it."""
+    return f"0x{value:X}" if value > 9 else str(value)
+
+
 def render_constants() -> str:
     by_machine = {machine: constant_values(compiler) for machine, compiler in COMPILERS.items()}
     x86, arm = by_machine["x86_64"], by_machine["aarch64"]
@@ -88,9 +93,9 @@ def render_constants() -> str:
     ]
     for name in sorted(x86):
         if x86[name] == arm[name]:
-            lines.append(f"{name} = {x86[name]:#x}" if x86[name] > 9 else f"{name} = {x86[name]}")
+            lines.append(f"{name} = {shown(x86[name])}")
         else:
-            lines.append(f'{name} = {arm[name]:#x} if MACHINE == "aarch64" else {x86[name]:#x}')
+            lines.append(f'{name} = {shown(arm[name])} if MACHINE == "aarch64" else {shown(x86[name])}')
     return "\n".join(lines) + "\n"
 
 

@@ -22,6 +22,7 @@ mkdir -p "$root$prefix/bin" "$root$library"
 for file in build/lib/_pyrunc_helper*.so build/lib/_cffi_backend*.so; do
     install -m 644 "$file" "$root$library/"
 done
+install -m 644 build/lib/_pyrunc_build.py "$root$library/"
 install -m 755 build/lib/_pyrunc_stage "$root$library/"
 cp -R build/lib/site-packages "$root$library/site-packages"
 for package in runtime/pyrunc spec/ocispec; do

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def run(arguments: Arguments) -> int:
     try:  # written by `make build`
-        from pyrunc.built_from import COMMIT
+        from _pyrunc_build import COMMIT
     except ModuleNotFoundError:
         COMMIT = "unknown"  # noqa: N806
     log.say(f"{arguments.program} version {VERSION}\ncommit: {COMMIT}\nspec: {SPEC_VERSION}\n")

@@ -118,6 +118,11 @@ class _Walker:
         """The string with its escapes resolved, which is what makes two keys the same."""
         start = self.offset
         self.offset += 1
+        end = self.text.find('"', self.offset)
+        plain = self.text[self.offset : end]
+        if end >= 0 and plain.isprintable() and "\\" not in plain:  # nearly all of a large file
+            self.offset = end + 1
+            return plain
         letters: list[str] = []
         while self.peek() != '"':
             letter = self.peek()

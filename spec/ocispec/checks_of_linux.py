@@ -28,7 +28,7 @@ def devices(config: Config) -> Iterator[Found]:
 
 
 def network_devices(config: Config) -> Iterator[Found]:
-    wanted: list[str] = []
+    wanted: set[str] = set()
     for host_name, device in config.linux.net_devices.items():
         place = f"linux.netDevices[{shown(host_name)}]"
         if not is_interface_name(host_name):
@@ -38,7 +38,7 @@ def network_devices(config: Config) -> Iterator[Found]:
             yield f"{place}.name", f"is no name of an interface: {shown(device.name)}"
         elif name in wanted and "%d" not in name:
             yield f"{place}.name", f"two devices would be called {shown(name)}"
-        wanted.append(name)
+        wanted.add(name)
 
 
 def seccomp(config: Config) -> Iterator[Found]:

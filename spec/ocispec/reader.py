@@ -25,6 +25,7 @@ INT64_MAX = 0x7FFF_FFFF_FFFF_FFFF
 ID_MAX = UINT32_MAX - 1  # (uid_t)-1 means "no change" in setresuid(2) and chown(2)
 
 SHOWN_LENGTH = 60
+MOST_WARNINGS = 100  # guessing what was meant takes time, and nobody reads more
 
 
 class SpecError(Exception):
@@ -242,13 +243,15 @@ class Reader:
             self.warn(key, f"{why}, ignoring")
 
     def finish(self) -> None:
-        if self.warnings is None:
+        """Warn of the keys that nobody asked for, in the order of the file."""
+        if self.warnings is None or self._values.keys() <= set(self._asked):
             return
-        for key in self._values.keys() - self._asked:
-            from ocispec.spelling import closest  # cold: only for misspelt files
+        from ocispec.spelling import closest  # cold: only for misspelt files
 
-            meant = closest(key, self._asked)
-            self.warn(plain(key), "unknown key, ignoring" + (f" (did you mean {meant}?)" if meant else ""))
+        for key in self._values:
+            if key not in self._asked and len(self.warnings) < MOST_WARNINGS:
+                meant = closest(key, self._asked)
+                self.warn(plain(key), "unknown key, ignoring" + (f" (did you mean {meant}?)" if meant else ""))
 
     # checks of one value
 

@@ -6,14 +6,17 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ocispec.checks import CONFIG_CHECKS
 from ocispec.checks_of_linux import sysctl_owner
 from ocispec.checks_of_process import PROCESS_CHECKS
 from ocispec.checks_of_resources import RESOURCES_CHECKS
 from ocispec.config import read_config, read_process
-from ocispec.reader import Reader, SpecError, shown
+from ocispec.reader import MOST_WARNINGS, Reader, SpecError, shown
 from ocispec.resources import read_resources
+from unit.ocispec.full import FULL
 from unit.ocispec.minimal import config_with, minimal
 from unit.ocispec.wrong import RULES, VALUES
 
@@ -145,14 +148,62 @@ def test_unknown_keys_are_warnings() -> None:
     warnings: list[str] = []
     before = copy.deepcopy(document)
     config = read_config(document, warnings)
-    assert sorted(warnings) == [
-        '["x\\ny"]: unknown key, ignoring',
+    assert warnings == [
+        "process.capabilites: unknown key, ignoring (did you mean capabilities?)",
         "linux.namespaces[0].Path: unknown key, ignoring (did you mean path?)",
         "proces: unknown key, ignoring (did you mean process?)",
-        "process.capabilites: unknown key, ignoring (did you mean capabilities?)",
+        '["x\\ny"]: unknown key, ignoring',
     ]
     assert document == before
     assert config == read_config(document)
+
+
+def test_a_file_full_of_unknown_keys_takes_no_time() -> None:
+    document = {**minimal(), **{f"procces{number}": 1 for number in range(100_000)}}
+    warnings: list[str] = []
+    read_config(document, warnings)
+    assert len(warnings) == MOST_WARNINGS
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(leaf for key, item in items for leaf in leaves(item, (*path, key)))]
+
+
+PLACES = leaves(FULL)[1:]
+
+
+@given(st.lists(st.tuples(st.sampled_from(PLACES), JSON), min_size=1, max_size=3))
+def test_nothing_but_spec_errors(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    """Whatever stands anywhere in a config is accepted or refused in printable words, and all at once too."""
+    document = copy.deepcopy(FULL)
+    for path, value in changes:
+        inner: Any = document
+        for key in path[:-1]:
+            inner = inner[key] if isinstance(inner, list | dict) and key in keys_of(inner) else {}
+        if isinstance(inner, dict | list) and path[-1] in keys_of(inner):
+            inner[path[-1]] = value
+    problems: list[SpecError] = []
+    warnings: list[str] = []
+    read_config(document, warnings, problems=problems)
+    assert all(text.isprintable() for text in [*warnings, *map(str, problems)])
+    if problems:
+        with pytest.raises(SpecError) as caught:
+            read_config(document)
+        assert str(caught.value) == str(problems[0])
+    else:
+        assert read_config(document).oci_version == "1.3.0" or document["ociVersion"] != "1.3.0"
+
+
+def keys_of(value: Any) -> Any:
+    return value.keys() if isinstance(value, dict) else range(len(value))
 
 
 @pytest.mark.parametrize(

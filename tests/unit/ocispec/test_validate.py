@@ -12,7 +12,7 @@ import pytest
 from ocispec.defaults import default_config
 from pyrunc.cli.parse import parse_arguments
 from pyrunc.commands.validate import STDIN, problems_of, related, run, schema_errors
-from pyrunc.errors import ConfigError
+from pyrunc.errors import ConfigError, Unsupported
 from unit.ocispec.minimal import config_with, minimal
 from unit.ocispec.wrong import RULES, VALUES
 
@@ -148,3 +148,9 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "create_connection", refuse)
     for kind in ("config", "process", "state", "features"):
         assert schema_errors({}, kind)
+
+
+def test_jsonschema_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    with pytest.raises(Unsupported, match=r"^the Python package jsonschema is not installed beside this build$"):
+        problems_of(minimal())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from ocispec.config import Config, Root
-from ocispec.linux import IDMapping, Linux
+from ocispec.linux import IDMapping, Linux, Namespace
+from pyrunc.errors import Unsupported
 from pyrunc.kernel.constants import PROC_SUPER_MAGIC, SIOCSIFFLAGS
+from pyrunc.kernel.host import Host
+from pyrunc.namespaces import users
 from pyrunc.namespaces.hostname import emit_hostname
 from pyrunc.namespaces.network import emit_loopback_up
+from pyrunc.namespaces.plan import plan_namespaces
 from pyrunc.namespaces.sysctl import emit_sysctls, sysctl_path
 from pyrunc.namespaces.users import _run, can_write_alone, format_map, parse_map
 from pyrunc.program.builder import Program
@@ -129,3 +134,14 @@ def test_a_talkative_helper_program_does_not_block() -> None:
 def test_a_helper_program_that_cannot_be_started_is_an_error() -> None:
     with pytest.raises(OSError, match="No such file"):
         _run(["/no/such/program"])
+
+
+def test_without_newuidmap_the_error_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(euid=1000, egid=1000, machine="x86_64", in_user_namespace=False, cgroups=())
+    maps = (mapping(0, 1000, 1), mapping(1, 100000, 10))
+    linux = Linux(namespaces=(Namespace(type="user"),), uid_mappings=maps, gid_mappings=maps)
+    plan = plan_namespaces(Config(oci_version="1.2.0", root=Root(path="r"), linux=linux), host)
+    monkeypatch.setattr(users, "_DIRECTORIES", ("/no/such/directory",))
+    with pytest.raises(Unsupported) as error:
+        users.write_id_maps(os.getpid(), plan, host)
+    assert str(error.value) == "newgidmap is needed to map more than one's own id, and is in none of /no/such/directory"

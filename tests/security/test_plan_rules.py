@@ -183,6 +183,28 @@ def test_every_descriptor_is_close_on_exec(compiled: Compiled) -> None:
     assert len(preserved) == 2
 
 
+@pytest.mark.parametrize("count", [0, 200, 300])
+def test_no_descriptor_that_was_given_is_overwritten(tmp_path: Path, count: int) -> None:
+    """A number that is reused for a moment (to be named in a path) is above all that the stage was given."""
+    bundle = Bundle(tmp_path)
+    bundle.rootfs.mkdir()
+    everything(bundle.config)
+    user_namespace(bundle.config)
+    bundle.config["mounts"] += [
+        {"destination": f"/many/{number}", "type": "bind", "source": "/tmp", "options": ["bind"]}
+        for number in range(count)
+    ]
+    bundle.save()
+    options = CreateOptions(container_id="rules", bundle=str(tmp_path), detach=False, preserve_fds=count)
+    plan = compile_bundle(str(tmp_path), options)[1]
+    given = range(3, 3 + len(plan.descriptors.names))
+    copies = [o for o in plan.program.operations if o.name == "dup3" and o.label.doing.startswith("hand over desc")]
+    assert [operation.arguments[1] for operation in copies] == list(range(3, 3 + count))
+    others = {o.arguments[1] for o in plan.program.operations if o.name == "dup3" and o not in copies} - {0, 1, 2}
+    assert len(others) == 1
+    assert not others & set(given)
+
+
 def test_no_string_below_the_rootfs(compiled: Compiled) -> None:
     below = compiled.rootfs + "/"
     found = [

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pyrunc.program.operations import Pointer, Register
 
 HOOK_OUTPUT = "hook output"
+_OPEN_AT_ONE_TIME = 80  # registers, and the few descriptors of descriptors.py that are not counted by a list
 _PID_DIGITS = 10  # room for any pid in the state that hooks inside the container get
 
 
@@ -153,6 +154,7 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         console_fd=descriptors.add(CONSOLE) if wanted.has_console_socket else -1,
         no_pivot=wanted.no_pivot,
         mount_label=wanted.config.linux.mount_label if wanted.host.has_selinux else "",
+        spare_fd=_spare_descriptor(wanted),
     )
     # The uid 0 of a user namespace may be nobody on the way to a source: a privileged parent opens those (runc too).
     if not spaces.has("user") or wanted.host.euid != 0 or wanted.host.in_user_namespace:
@@ -163,6 +165,12 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         rootfs_fd = descriptors.add(ROOTFS)
         inputs = replace(inputs, rootfs_fd=rootfs_fd)
     return inputs, sources
+
+
+def _spare_descriptor(wanted: Birth) -> int:
+    """Above everything the stage is given (a source a mount at most) and will have open at one time."""
+    given = FIRST + len(wanted.config.mounts) + len(wanted.joined) + wanted.preserve_fds
+    return given + _OPEN_AT_ONE_TIME
 
 
 def _cgroup_paths(wanted: Birth) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def asserts(function: ast.AST, local: dict[str, ast.AST], seen: frozenset[str] =
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if any(keyword.arg == "check" and is_true(keyword.value) for keyword in node.keywords):
                 return True  # subprocess.run(..., check=True)
-            if name in ("raises", "warns", "fail", "ok") or name.lstrip("_").startswith(ASSERTING):
+            if name in ("raises", "warns", "fail", "ok", "wait_until") or name.lstrip("_").startswith(ASSERTING):
                 return True
             if name in local and name not in seen and asserts(local[name], local, seen | {name}):
                 return True

@@ -119,8 +119,9 @@ conformance: setup-test
 lint: setup-test
 	@$(PYTEST) -q tests/rules/test_linters.py
 
-bench: build
-	@$(CLEAN) $(PYTHON) tests/bench/startup.py build/pyrunc
+bench: setup-build
+	@$(MAKE) -s --no-print-directory build
+	@$(CLEAN) $(PYTHON) tests/bench/startup.py build/pyrunc $(RUNTIME)
 
 clean:
 	rm -rf build

@@ -17,6 +17,7 @@ from ocispec.reader import SpecError
 from ocispec.state import State
 from ocispec.writer import features_document, state_document
 from pyrunc.commands.validate import SCHEMAS, schema_errors
+from pyrunc.container.features import features_document as build_features
 from unit.ocispec.full import FULL
 from unit.ocispec.minimal import config_with, minimal, recorded
 from unit.ocispec.wrong import RULES, VALUES
@@ -227,3 +228,15 @@ FEATURES_DOCUMENT = features_document(Features(oci_version_min="1.0.0", oci_vers
 def test_features_schema(changes: dict[str, Any], where: str) -> None:
     errors = schema_errors({**FEATURES_DOCUMENT, **changes}, "features")
     assert [error.path for error in errors] == ([where] if where else [])
+
+
+def test_what_the_features_command_prints_fits() -> None:
+    document = build_features()
+    assert schema_errors(document, "features") == []
+    assert set(document["linux"]["namespaces"]) == set(words.NAMESPACES)
+    assert set(document["hooks"]) == set(words.HOOKS)
+    assert set(document["linux"]["seccomp"]["actions"]) <= set(words.SECCOMP_ACTIONS)
+    assert set(document["linux"]["seccomp"]["archs"]) <= set(words.SECCOMP_ARCHITECTURES)
+    assert set(document["linux"]["seccomp"]["operators"]) == set(words.SECCOMP_OPERATORS)
+    assert set(document["linux"]["seccomp"]["knownFlags"]) == set(words.SECCOMP_FLAGS)
+    assert set(document["linux"]["capabilities"]) == set(words.CAPABILITIES)

@@ -37,6 +37,8 @@ def emit_session_keyring(p: Program, container_id: str) -> None:
         tolerate=[ENOSYS],
         otherwise=done,
     )
+    # The kernel says 0 instead of a serial number to who is in a keyring of that name already (join_session_keyring).
+    p.jump_if(keyring, 0, done)
     p.call("keyctl", KEYCTL_SETPERM, keyring, _PERMISSIONS, doing=f"set the permissions of the keyring {name}")
     p.here(done)
     p.release(keyring)

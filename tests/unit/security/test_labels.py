@@ -103,6 +103,12 @@ def test_the_session_keyring() -> None:
     ]
 
 
+def test_a_keyring_that_we_are_in_already_keeps_its_permissions() -> None:
+    p = Program()
+    emit_session_keyring(p, "box")
+    assert len(simulate(p, {"keyctl": 0}).calls("keyctl")) == 1
+
+
 def test_a_kernel_without_keyrings() -> None:
     p = Program()
     emit_session_keyring(p, "box")

@@ -174,6 +174,9 @@ def test_a_cgroup_with_processes_is_refused(sandbox: Sandbox) -> None:
     with pytest.raises(StateError, match=r"container's cgroup is not empty: 1 process\(es\) found"):
         sandbox.create()
     assert sandbox.leftovers() == [sandbox.directory("pids").parent]
+    paths = [f"{sandbox.root}/c1"] * len(sandbox.hierarchies)
+    with pytest.raises(StateError, match=r"^unable to apply cgroup configuration: container's cgroup is not empty"):
+        fs.foresee(planned(sandbox.hierarchies, paths))
 
 
 def test_a_frozen_cgroup_is_refused(sandbox: Sandbox) -> None:

@@ -60,15 +60,23 @@ def create(hierarchies: Sequence[CgroupHierarchy], paths: Sequence[str], *, opti
 
 
 def foresee(cgroup: ContainerCgroup) -> ContainerCgroup:
-    """The planned cgroup with `made` as `create` would fill it now: what to note down before anything is made."""
+    """The planned cgroup with `made` as `create` would fill it now: what to note down before anything is made.
+
+    Raises StateError for a cgroup that is in use: nobody must find a note that calls it this container's.
+    """
     missing: list[str] = []
-    for joined in cgroup.hierarchies:
-        chain = [joined.path] if exists(joined.path) and _is_leaf(joined.path) else []
-        path = joined.path
-        while not exists(path):
-            chain.append(path)
-            path = parent_of(path)
-        missing.extend(reversed(chain))
+    with during("unable to apply cgroup configuration"):
+        for joined in cgroup.hierarchies:
+            chain: list[str] = []
+            path = joined.path
+            while not exists(path):
+                chain.append(path)
+                path = parent_of(path)
+            if not chain:
+                _check_unused(joined)
+                if _is_leaf(path):
+                    chain.append(path)
+            missing.extend(reversed(chain))
     return ContainerCgroup(hierarchies=cgroup.hierarchies, made=tuple(missing), optional=cgroup.optional)
 
 

@@ -156,19 +156,6 @@ int64_t pyrunc_open_tree(int directory, const char *path, uint32_t flags)
 	return result_of(syscall(SYS_open_tree, directory, path, flags | OPEN_TREE_CLOEXEC));
 }
 
-int64_t pyrunc_mount_setattr(int mount, uint32_t flags, uint64_t set, uint64_t clear, uint64_t propagation,
-			     int user_namespace)
-{
-	struct mount_attr attr = {
-		.attr_set = set,
-		.attr_clr = clear,
-		.propagation = propagation,
-		.userns_fd = user_namespace >= 0 ? (uint64_t)user_namespace : 0,
-	};
-
-	return result_of(syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr)));
-}
-
 int64_t pyrunc_file_system_magic(int descriptor)
 {
 	struct statfs status;

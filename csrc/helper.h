@@ -26,10 +26,6 @@ int64_t pyrunc_openat2(int directory, const char *path, uint64_t flags, uint64_t
 /* open_tree(2), Linux 5.2; OPEN_TREE_CLOEXEC is added. */
 int64_t pyrunc_open_tree(int directory, const char *path, uint32_t flags);
 
-/* mount_setattr(2), Linux 5.12, on the mount itself (AT_EMPTY_PATH) with further `flags` (AT_RECURSIVE). */
-int64_t pyrunc_mount_setattr(int mount, uint32_t flags, uint64_t set, uint64_t clear, uint64_t propagation,
-			     int user_namespace);
-
 /* f_type of fstatfs(2): the magic number of the file system a descriptor is on. */
 int64_t pyrunc_file_system_magic(int descriptor);
 

@@ -180,6 +180,8 @@ class Program:
         """
         if memory.size not in (1, 2, 4, 8):
             raise ValueError(f"a check compares 1, 2, 4 or 8 bytes, not {memory.size}")
+        if isinstance(expected, int) and expected & ~mask:
+            raise ValueError(f"a check for {expected:#x} under the mask {mask:#x} can never hold")
         arguments: list[int | Pointer | Register] = [memory, mask & ((1 << 8 * memory.size) - 1), expected]
         label = self._label(doing, says)
         self._add(Operation(CHECK, "check", arguments, label, number=errno, target=otherwise, negated=differs))

@@ -3,7 +3,7 @@
 An operation is one system call, or one of the few things that connect system calls: comparing bytes that a call
 wrote, a jump (forward only: a program always ends), setting a register, a sync point with the parent, and the
 choice of the descriptor on which failures are reported.  csrc/stage.c is the other half of this file: the kinds
-and argument kinds have the same numbers there (tests/rules compares them).
+and argument kinds have the same numbers there (tests/unit/program compares them).
 """
 
 from __future__ import annotations

@@ -18,7 +18,24 @@ def test_spellings(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "BOGUS", "65", "-1", "9 ", " 9", "1_0", "٣", "SIG", "SIGSIGKILL", "_DFL", "SIG_DFL", "RTMIN+", "RTMIN+31", "1e1"]
+    "text",
+    [
+        "",
+        "BOGUS",
+        "65",
+        "-1",
+        "9 ",
+        " 9",
+        "1_0",
+        "٣",
+        "SIG",
+        "SIGSIGKILL",
+        "_DFL",
+        "SIG_DFL",
+        "RTMIN+",
+        "RTMIN+31",
+        "1e1",
+    ],
 )
 def test_what_is_no_signal(text: str) -> None:
     with pytest.raises(UsageError, match="unknown signal"):

@@ -19,7 +19,9 @@ def test_ids(container_id: str) -> None:
     assert check_id(container_id) == container_id
 
 
-@pytest.mark.parametrize("container_id", ["", ".", "..", ".a", "a/b", "../x", "a b", "a\n", "ä", "a\0", "٣", "a" * 1025])
+@pytest.mark.parametrize(
+    "container_id", ["", ".", "..", ".a", "a/b", "../x", "a b", "a\n", "ä", "a\0", "٣", "a" * 1025]
+)
 def test_what_is_no_id(container_id: str) -> None:
     with pytest.raises(StateError, match="invalid container ID format"):
         check_id(container_id)

@@ -310,7 +310,32 @@ def test_only_a_procfs_goes_on_proc(box: Box) -> None:
 # -- what is not there yet is said, not ignored ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [("tmpcopyup",), ("idmap",), ("rbind", "ridmap")])
+def test_tmpcopyup_of_nothing(box: Box) -> None:
+    """What podman asks for with every --tmpfs: nearly always a directory that is missing or empty."""
+    (box.rootfs / "etc").chmod(0o700)
+    mounts = (*USUAL, tmpfs("/new/dir", "tmpcopyup", "size=1m"), tmpfs("/etc", "tmpcopyup"), tmpfs("/etc", "tmpcopyup"))
+    shown = box.run(f"ls -A /new/dir /etc; stat -c %a /etc; {INFO}", mounts)
+    assert shown.splitlines()[:4] == ["/etc:", "", "/new/dir:", "700"]
+    assert "size=1024k" in mount_of(shown, "/new/dir")[2]
+
+
+@pytest.mark.parametrize("name", ["x", "a-name-that-is-long" * 13])
+def test_tmpcopyup_of_something(box: Box, name: str) -> None:
+    (box.rootfs / "etc" / name).touch()
+    text = box.fails((*USUAL, tmpfs("/etc", "tmpcopyup", "mode=755")))
+    assert text.startswith("mounts[3] /etc: tmpcopyup of a directory that is not empty is not supported yet: ")
+
+
+def test_tmpcopyup_is_for_a_tmpfs(box: Box) -> None:
+    for mount in (
+        bind("/x", "/etc", "bind", "tmpcopyup"),
+        Mount(destination="/x", type="proc", options=("tmpcopyup",)),
+    ):
+        with pytest.raises(ConfigError, match="tmpcopyup is for new tmpfs mounts only"):
+            box.run("", (*USUAL, mount))
+
+
+@pytest.mark.parametrize("words", [("idmap",), ("rbind", "ridmap")])
 def test_unsupported_words(box: Box, words: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="not supported yet"):
         box.run("", (*USUAL, tmpfs("/x", *words)))

@@ -13,7 +13,7 @@ Rule 3: a tmpfs and /dev are mounted writable even when they are to be read-only
 
 from __future__ import annotations
 
-from errno import EBUSY, EINVAL, EPERM
+from errno import EBUSY, EINVAL, EOPNOTSUPP, EPERM
 
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
@@ -27,7 +27,7 @@ from pyrunc.rootfs.filesystems import FileSystem, emit_file_system, emit_mount_b
 from pyrunc.rootfs.host import emit_directory_mode
 from pyrunc.rootfs.mounting import ON_PROC, Mounting, emit_mode_of, inside_proc
 from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options
-from pyrunc.rootfs.paths import clean_path
+from pyrunc.rootfs.paths import clean_path, emit_failure
 from pyrunc.rootfs.trees import emit_attributes, emit_clone, emit_propagation
 
 TYPE_CHECKING = False
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _ORDINARY = ("proc", "sysfs")  # rule 1
 _WITHOUT_LABEL = ("proc", "sysfs", "mqueue", "cgroup2")  # they take no context= option
+_TWO_ENTRIES = 2 * 24
+_ONE_MORE = 280  # the longest entry that getdents64(2) can list
 
 
 def emit_mounts(p: Program, root: Register, inputs: RootfsInputs) -> None:
@@ -102,8 +104,8 @@ def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -
         raise ConfigError(f'{place}.destination: "/proc" cannot be mounted because it is not of type proc')
     if options.idmap or mount.uid_mappings or mount.gid_mappings:
         raise ConfigError(f"{place}: id-mapped mounts are not supported yet")
-    if options.copies_up:
-        raise ConfigError(f"{place}.options: tmpcopyup is not supported yet")
+    if options.copies_up and (mount.type != "tmpfs" or is_bind(mount, options) or options.is_remount):
+        raise ConfigError(f"{place}.options: tmpcopyup is for new tmpfs mounts only")
     if not mount.type and not is_bind(mount, options) and not options.is_remount:
         raise ConfigError(f"{place}.type: missing, and it is no bind mount")
 
@@ -173,8 +175,8 @@ def _emit_new(m: Mounting, mount: Mount, options: MountOptions, destination: str
     m.own.read(p, tree)
     if mount.type in _ORDINARY:
         target = m.ordinary_target(destination, mount.type)
-    elif mount.type == "tmpfs" and not options.has_data("mode"):
-        target = _emit_keep_mode(m, tree, destination)
+    elif mount.type == "tmpfs":
+        target = _emit_covered(m, tree, options, destination)
     else:
         target = m.target(destination, is_directory=True)
     m.attach(tree, destination, target)
@@ -203,8 +205,11 @@ def _emit_host_sysfs(m: Mounting, wanted: FileSystem, options: MountOptions) -> 
     return tree
 
 
-def _emit_keep_mode(m: Mounting, tree: Register, destination: str) -> Register:
-    """The target; a tmpfs that is told no mode takes that of a directory it covers, as runc's does."""
+def _emit_covered(m: Mounting, tree: Register, options: MountOptions, destination: str) -> Register:
+    """The target of a tmpfs, which takes something from a directory that was there before.
+
+    Its mode, as runc's does, if it is told none.  With tmpcopyup its content: none is all that can be copied yet.
+    """
     p = m.p
     is_new = p.register()
     p.set(is_new, 0)
@@ -216,13 +221,30 @@ def _emit_keep_mode(m: Mounting, tree: Register, destination: str) -> Register:
     target = m.paths.open_or_make(destination, make)
     done = p.target()
     p.jump_if(is_new, 1, done)
-    m.there.read(p, target)
-    mode = emit_mode_of(p, m.there)
-    emit_directory_mode(p, tree, mode, doing="keep the mode of the mount point")
-    p.release(mode)
+    if not options.has_data("mode"):
+        m.there.read(p, target)
+        mode = emit_mode_of(p, m.there)
+        emit_directory_mode(p, tree, mode, doing="keep the mode of the mount point")
+        p.release(mode)
+    if options.copies_up:
+        _emit_check_empty(m, target)
     p.here(done)
     p.release(is_new)
     return target
+
+
+def _emit_check_empty(m: Mounting, directory: Register) -> None:
+    """A directory without entries lists "." and "..", 24 bytes each (struct linux_dirent64); less if it was removed."""
+    p = m.p
+    entries = p.scratch(_TWO_ENTRIES + _ONE_MORE)
+    reading = m.paths.open_for_reading(directory)
+    listed = p.result("getdents64", reading, entries, entries.size, doing="tmpcopyup: read the directory")
+    p.close(reading)
+    empty = p.target()
+    p.jump_if(listed, _TWO_ENTRIES, empty)
+    emit_failure(p, EOPNOTSUPP, doing="tmpcopyup of a directory that is not empty is not supported yet")
+    p.here(empty)
+    p.release(listed)
 
 
 def _emit_by_path(m: Mounting, wanted: FileSystem, options: MountOptions, destination: str) -> Register:

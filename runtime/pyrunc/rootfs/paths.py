@@ -91,15 +91,16 @@ class RootPaths:
         """Open what `path` leads to.  Errnos in `passing` go to `otherwise`."""
         p, how, size = self.p, self._how(flags | O_CLOEXEC, resolve), _HOW.size
         doing = doing or f"open {path} in the rootfs"
+        name = p.string(path)
         opened = p.target()
         for _again in range(TRIES - 1 if resolve & RESOLVE_NO_SYMLINKS == 0 else 0):
             failed = p.target()
             # An operation has one way out: what is `passing` is asked again too, and leaves on the last try.
             tolerated = (EAGAIN, *passing)
-            p.call("openat2", self.root, path, how, size, doing=doing, into=into, tolerate=tolerated, otherwise=failed)
+            p.call("openat2", self.root, name, how, size, doing=doing, into=into, tolerate=tolerated, otherwise=failed)
             p.jump(opened)
             p.here(failed)
-        p.call("openat2", self.root, path, how, size, doing=doing, into=into, tolerate=passing, otherwise=otherwise)
+        p.call("openat2", self.root, name, how, size, doing=doing, into=into, tolerate=passing, otherwise=otherwise)
         p.here(opened)
 
     def open_existing(self, path: str, flags: int = O_PATH, *, doing: str = "", resolve: int = IN_ROOT) -> Register:
@@ -212,6 +213,12 @@ class RootPaths:
         """What stands under that name itself: a link is not followed."""
         flags = O_PATH | O_NOFOLLOW | O_CLOEXEC
         return self.p.result("openat", directory, name, flags, 0, doing=f"open {name}")
+
+    def open_for_reading(self, directory: Register) -> Register:
+        """A directory that is held by an O_PATH descriptor, opened so that its entries can be read."""
+        return self.p.result(
+            "openat", directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, doing="open the directory"
+        )
 
     def remove(self, directory: Register, name: str) -> None:
         """unlinkat(2) of anything but a directory; nothing there is fine."""

@@ -102,8 +102,6 @@ def compile_create(wanted: Birth) -> Plan:
     emit_oom_score_adj(p, wanted.process)
     emit_join(p, wanted.cgroup)
     emit_processes(p, wanted.namespaces, joined, sync.MAP_IDS, sync.INIT_PID)
-    if wanted.namespaces.needs_second_process:
-        birth.emit_die_with_parent(p)
     birth.emit_not_dumpable(p)
     _emit_surroundings(p, wanted)
     own_descriptors = birth.emit_own_descriptors(p)

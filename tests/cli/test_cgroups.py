@@ -1,0 +1,161 @@
+"""Cgroups as a user meets them: where the container is, what limits it, what is left; the same on runc."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.runtime import PATH, cgroups_of, pids_of, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cli.bundle import Bundle
+    from cli.runtime import Runtime
+
+MIB = 1 << 20
+V1 = Path("/sys/fs/cgroup")
+
+
+@pytest.fixture
+def parent() -> Iterator[str]:
+    """A cgroup of this test; runc leaves it there, pyrunc removes what it made."""
+    path = f"/clitest-parent-{os.getpid()}"
+    yield path
+    for folder in V1.glob(f"*{path}"):
+        folder.rmdir()
+
+
+def places(runtime: Runtime, container_id: str) -> dict[str, str]:
+    """controller(s) -> path, of the container's init."""
+    pid = runtime.state(container_id)["pid"]
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
+
+
+def limit(bundle: Bundle, **resources: object) -> None:
+    bundle.config["linux"].setdefault("resources", {}).update(resources)
+
+
+def test_an_absolute_path_counts_from_the_root(runtime: Runtime, bundle: Bundle, parent: str) -> None:
+    bundle.config["linux"]["cgroupsPath"] = f"{parent}/../{parent}/inner"
+    container_id = runtime.create(bundle)
+    assert set(places(runtime, container_id).values()) == {f"{parent}/inner"}
+    runtime("delete", "--force", container_id).ok()
+    assert not list(V1.glob(f"*{parent}/inner"))
+
+
+def test_a_relative_path_counts_from_our_own_cgroup(runtime: Runtime, bundle: Bundle) -> None:
+    own = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    name = f"clitest-relative-{os.getpid()}"
+    bundle.config["linux"]["cgroupsPath"] = name
+    container_id = runtime.create(bundle)
+    expected = {controllers: f"{path.rstrip('/')}/{name}" for controllers, path in own.items()}
+    assert places(runtime, container_id) == expected
+    runtime("delete", "--force", container_id).ok()
+    assert cgroups_of(name) == []
+
+
+def test_without_a_path_the_id_is_the_name(runtime: Runtime, bundle: Bundle) -> None:
+    container_id = runtime.create(bundle)
+    assert all(path.endswith(f"/{container_id}") for path in places(runtime, container_id).values())
+    assert len(cgroups_of(container_id)) == len(places(runtime, container_id))
+
+
+def test_limits_hold(runtime: Runtime, bundle: Bundle) -> None:
+    limit(
+        bundle,
+        memory={"limit": 50 * MIB, "swap": 60 * MIB},
+        cpu={"shares": 512, "quota": 40000, "period": 80000, "cpus": "0"},
+        pids={"limit": 42},
+    )
+    container_id = runtime.create(bundle)
+    folder = {path.relative_to(V1).parts[0]: path for path in cgroups_of(container_id)}
+    assert (folder["memory"] / "memory.limit_in_bytes").read_text() == f"{50 * MIB}\n"
+    assert (folder["memory"] / "memory.memsw.limit_in_bytes").read_text() == f"{60 * MIB}\n"
+    assert (folder["cpu"] / "cpu.shares").read_text() == "512\n"
+    assert (folder["cpu"] / "cpu.cfs_quota_us").read_text() == "40000\n"
+    assert (folder["cpuset"] / "cpuset.cpus").read_text() == "0\n"
+    assert (folder["pids"] / "pids.max").read_text() == "42\n"
+
+
+def test_devices_that_are_not_listed_cannot_be_opened(runtime: Runtime, bundle: Bundle) -> None:
+    """No driver has the number: who may open the node is told so, who may not is told that."""
+    denied = {"allow": False, "access": "rwm"}
+    limit(bundle, devices=[denied])
+    opens = "dd if=/device of=/null count=0 2>&1; true"
+    script = f"mknod /null c 1 3 && mknod /device c 250 250 && : > /null && echo made; {opens}"
+    assert runtime.script(bundle, script) == "made\ndd: can't open '/device': Operation not permitted\n"
+    limit(bundle, devices=[denied, {"allow": True, "type": "c", "major": 250, "minor": 250, "access": "r"}])
+    assert runtime.script(bundle, opens) == "dd: can't open '/device': No such device or address\n"
+
+
+def test_too_many_processes(runtime: Runtime, bundle: Bundle) -> None:
+    limit(bundle, pids={"limit": 3})
+    bundle.shell("sleep 100 & sleep 100 & sleep 100 & sleep 100 & echo unreachable")
+    result = runtime.run(bundle)
+    assert "unreachable" not in result.out
+    assert "fork" in result.err
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"memory": {"limit": 50 * MIB, "swap": 40 * MIB}}, "invalid argument"),
+        ({"cpu": {"cpus": "4000"}}, ""),
+        ({"unified": {"memory.high": "1"}}, "invalid configuration"),
+        ({"memory": {"swappiness": 200}}, "swappiness"),
+    ],
+)
+def test_limits_that_cannot_be(runtime: Runtime, bundle: Bundle, resources: dict[str, object], words: str) -> None:
+    limit(bundle, **resources)
+    bundle.save()
+    result = runtime("create", "--bundle", bundle.path, runtime.new_id())
+    assert result.status == 1
+    assert words in result.err
+
+
+@pytest.mark.pyrunc_only  # runc 1.1 only warns; its 1.2 has these words
+def test_a_cgroup_in_use_is_refused(runtime: Runtime, bundle: Bundle) -> None:
+    name = f"clitest-taken-{os.getpid()}"
+    bundle.config["linux"]["cgroupsPath"] = f"/{name}"
+    first = runtime.create(bundle)
+    runtime("create", "--bundle", bundle.path, runtime.new_id()).failed("container's cgroup is not empty")
+    assert runtime.state(first)["status"] == "created"
+    runtime("delete", "--force", first).ok()
+    assert cgroups_of(name) == []
+
+
+def test_without_its_own_pid_namespace_all_of_a_container_ends(runtime: Runtime, bundle: Bundle) -> None:
+    namespaces = bundle.config["linux"]["namespaces"]
+    bundle.config["linux"]["namespaces"] = [one for one in namespaces if one["type"] != "pid"]
+    bundle.shell("sleep 100 & sleep 100 & exec sleep 100")
+    container_id = runtime.run_detached(bundle)
+    wait_until(lambda: len(pids_of(container_id)) == 3)
+    runtime("delete", "--force", container_id).ok()
+    assert pids_of(container_id) == []
+    assert cgroups_of(container_id) == []
+
+
+def test_sub_cgroups_that_a_container_makes_go_with_it(runtime: Runtime, bundle: Bundle) -> None:
+    container_id = runtime.create(bundle)
+    for folder in cgroups_of(container_id):
+        (folder / "a/b").mkdir(parents=True)
+    runtime("delete", "--force", container_id).ok()
+    assert cgroups_of(container_id) == []
+
+
+@pytest.mark.pyrunc_only
+def test_no_pid_is_ever_written_to_cgroup_procs(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """The kernel waits for an RCU grace period then: 10 ms."""
+    bundle.args("true")
+    bundle.save()
+    trace = tmp_path / "trace"
+    command = ["strace", "-f", "-e", "trace=openat,open", "-o", str(trace), PATH, "--root", str(runtime.state_root)]
+    runtime.raw([*command, "run", "--bundle", str(bundle.path), runtime.new_id()]).ok()
+    opened = [line for line in trace.read_text().splitlines() if "cgroup" in line and "O_WRONLY" in line]
+    assert any('/tasks", O_WRONLY' in line for line in opened)
+    assert not [line for line in opened if "cgroup.procs" in line]

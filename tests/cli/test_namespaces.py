@@ -1,209 +1,204 @@
-"""linux.namespaces, id mappings, time offsets, sysctl, from the outside."""
+"""linux.namespaces, user namespaces, hostname, sysctl, resources: how the container is apart from the host."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.runtime import PATH
+from cli.runtime import cgroups_of, pids_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cli.bundle import Bundle
     from cli.runtime import Runtime
 
-MAPS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-NOBODY_HERE = 12345
+FILES = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "mount": "mnt", "cgroup": "cgroup"}
+
+
+def own(kind: str) -> str:
+    return str(Path(f"/proc/self/ns/{FILES[kind]}").readlink())
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_new(runtime: Runtime, bundle: Bundle, kind: str) -> None:
+    bundle.namespace(kind)
+    assert runtime.script(bundle, f"readlink /proc/self/ns/{FILES[kind]}").strip() != own(kind)
+
+
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "cgroup"])
+def test_shared_with_the_host(runtime: Runtime, bundle: Bundle, kind: str) -> None:
+    bundle.without_namespace(kind)
+    if kind == "uts":
+        bundle.config.pop("hostname")
+    if kind == "network":
+        bundle.mounts[4] = {"destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", "ro"]}
+    assert runtime.script(bundle, f"readlink /proc/self/ns/{FILES[kind]}").strip() == own(kind)
 
 
 @pytest.fixture
-def neighbour() -> Iterator[Callable[..., int]]:
-    """`unshare OPTIONS sleep`; the pid of the sleep."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*options: str) -> int:
-        process = subprocess.Popen(
-            ["unshare", *options, "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        started.append(process)
+def stranger() -> Iterator[int]:
+    """A process with own namespaces that a container can join."""
+    argv = ["unshare", "--net", "--ipc", "--uts", "--cgroup", "--fork", "--pid", "sh", "-c", "echo; exec sleep 1000"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.read(1) == b"\n"
+        process.stdout.readline()
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        return int(children[0]) if children else process.pid
-
-    yield start
-    for process in started:
-        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-            os.kill(int(child), signal.SIGKILL)
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        yield int(children[0])
+        os.kill(int(children[0]), 9)
 
 
-def namespace(pid: int | str, name: str) -> str:
-    return os.readlink(f"/proc/{pid}/ns/{name}")
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "pid"])
+def test_by_path(runtime: Runtime, bundle: Bundle, stranger: int, kind: str) -> None:
+    path = Path(f"/proc/{stranger}/ns/{FILES[kind]}")
+    bundle.namespace(kind, str(path))
+    if kind == "uts":
+        bundle.config.pop("hostname")
+    assert runtime.script(bundle, f"readlink /proc/self/ns/{FILES[kind]}").strip() == str(path.readlink())
 
 
-def inside(runtime: Runtime, bundle: Bundle, *names: str) -> list[str]:
-    return runtime.script(bundle, "".join(f"readlink /proc/self/ns/{name};" for name in names)).split()
-
-
-def user_namespace(bundle: Bundle) -> None:
-    bundle.namespace("user")
-    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = MAPS
-    # uid 100000 has to reach the rootfs
-    for directory in (bundle.path, *bundle.path.parents):
-        directory.chmod(directory.stat().st_mode | 0o111)
-
-
-def test_new_ones_are_new(runtime: Runtime, bundle: Bundle) -> None:
-    names = ("pid", "net", "ipc", "uts", "mnt")
-    found = inside(runtime, bundle, *names)
-    assert all(inner != namespace("self", name) for inner, name in zip(found, names, strict=True))
-
-
-def test_what_is_not_named_is_the_hosts(runtime: Runtime, bundle: Bundle) -> None:
+def test_namespace_of_another_container(runtime: Runtime, bundle: Bundle) -> None:
+    """What a pod is: the second container in the first one's network, ipc and uts namespaces."""
+    bundle.args("sleep", "100")
+    pid = runtime.state(runtime.run_detached(bundle))["pid"]
     for kind in ("network", "ipc", "uts"):
-        bundle.without_namespace(kind)
+        bundle.namespace(kind, f"/proc/{pid}/ns/{FILES[kind]}")
     bundle.config.pop("hostname")
-    bundle.config["mounts"] = [mount for mount in bundle.mounts if mount["type"] != "sysfs"]
-    names = ("net", "ipc", "uts", "user")
-    assert inside(runtime, bundle, *names) == [namespace("self", name) for name in names]
+    out = runtime.script(bundle, "hostname; readlink /proc/self/ns/net")
+    assert out.split() == ["box", str(Path(f"/proc/{pid}/ns/net").readlink())]
 
 
-def test_joined_ones_as_in_a_pod(runtime: Runtime, bundle: Bundle, neighbour: Callable[..., int]) -> None:
-    pid = neighbour("--net", "--ipc", "--uts")
-    for kind, name in (("network", "net"), ("ipc", "ipc"), ("uts", "uts")):
-        bundle.namespace(kind, f"/proc/{pid}/ns/{name}")
-    names = ("net", "ipc", "uts")
-    assert inside(runtime, bundle, *names) == [namespace(pid, name) for name in names]
-
-
-def test_a_shared_pid_namespace(runtime: Runtime, bundle: Bundle, neighbour: Callable[..., int]) -> None:
-    pid = neighbour("--pid", "--fork")
-    bundle.namespace("pid", f"/proc/{pid}/ns/pid")
-    assert inside(runtime, bundle, "pid") == [namespace(pid, "pid")]
-    container_id = runtime.run_detached(bundle_with_sleep(bundle))
-    state = runtime.state(container_id)
-    assert namespace(state["pid"], "pid") == namespace(pid, "pid")
-    assert Path(f"/proc/{state['pid']}/stat").read_text().split()[3] != str(pid)
-    runtime("kill", container_id, "KILL").ok()
-    runtime.wait_for(container_id, "stopped")
-
-
-def bundle_with_sleep(bundle: Bundle) -> Bundle:
-    bundle.args("sleep", "60")
-    return bundle
-
-
-def test_a_namespace_that_is_not_there(runtime: Runtime, bundle: Bundle) -> None:
-    bundle.namespace("network", "/run/netns/no-such-namespace")
-    runtime.run(bundle).failed("no-such-namespace")
-
-
-def test_a_new_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
-    user_namespace(bundle)
-    lines = runtime.script(bundle, "id -u; cat /proc/self/uid_map; cat /proc/self/gid_map; hostname").split()
-    assert lines == ["0", "0", "100000", "65536", "0", "100000", "65536", "box"]
-
-
-def test_a_user_of_a_new_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
-    user_namespace(bundle)
-    bundle.process["user"] = {"uid": 1000, "gid": 1001, "additionalGids": [7]}
-    container_id = runtime.run_detached(bundle_with_sleep(bundle))
-    status = Path(f"/proc/{runtime.state(container_id)['pid']}/status").read_text().split("\n")
-    fields = {name: rest.split() for name, _, rest in (line.partition(":") for line in status)}
-    assert fields["Uid"] == ["101000"] * 4
-    assert fields["Gid"] == ["101001"] * 4
-    assert "100007" in fields["Groups"]
-    runtime("kill", container_id, "KILL").ok()
-    runtime.wait_for(container_id, "stopped")
-
-
-def test_the_init_is_a_child_of_the_caller(runtime: Runtime, bundle: Bundle) -> None:
-    """With a second process too: what waits for `run` gets the program's status."""
-    user_namespace(bundle)
-    bundle.shell("exit 7")
-    assert runtime.run(bundle).status == 7
-
-
-def test_no_mappings(runtime: Runtime, bundle: Bundle) -> None:
-    bundle.namespace("user")
-    assert "no uid mappings found" in runtime.run(bundle).failed().err
-
-
-def test_a_users_namespace_joined_with_the_same_mappings(
-    runtime: Runtime, bundle: Bundle, neighbour: Callable[..., int]
-) -> None:
-    """containerd's CRI sends both."""
-    pid = neighbour("--user", "--net")
-    for name in ("uid_map", "gid_map"):
-        Path(f"/proc/{pid}/{name}").write_text("0 100000 65536\n")
-    user_namespace(bundle)
-    bundle.namespace("user", f"/proc/{pid}/ns/user")
-    bundle.namespace("network", f"/proc/{pid}/ns/net")
-    assert inside(runtime, bundle, "user", "net") == [namespace(pid, "user"), namespace(pid, "net")]
-
-
-@pytest.mark.pyrunc_only
-def test_time_offsets(runtime: Runtime, bundle: Bundle) -> None:
-    bundle.namespace("time")
-    bundle.linux["timeOffsets"] = {"boottime": {"secs": 1000000}}
-    uptime = float(runtime.script(bundle, "cut -d. -f1 /proc/uptime"))
-    assert 999999 < uptime - float(Path("/proc/uptime").read_text().split()[0]) < 1000010
-
-
-def test_sysctls(runtime: Runtime, bundle: Bundle) -> None:
-    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.shmmax": "7654321", "fs.mqueue.msg_max": "11"}
-    out = runtime.script(bundle, "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmax")
-    assert out.split() == ["1", "7654321"]
-
-
-def test_sysctls_in_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
-    user_namespace(bundle)
-    bundle.linux["sysctl"] = {"net.ipv4.ping_group_range": "0 65535"}
-    assert runtime.script(bundle, "cat /proc/sys/net/ipv4/ping_group_range").split() == ["0", "65535"]
-
-
-def test_lo_is_up(runtime: Runtime, bundle: Bundle) -> None:
-    assert "UP" in runtime.script(bundle, "ifconfig lo")
-
-
-def test_rootless(bundle: Bundle, tmp_path: Path) -> None:
-    """An ordinary user with one id of their own, in a state root of theirs."""
-    user_namespace(bundle)
-    own = [{"containerID": 0, "hostID": NOBODY_HERE, "size": 1}]
-    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = own
-    bundle.linux.pop("resources")
-    bundle.process["rlimits"] = []
-    bundle.process["cwd"] = "/made/here"
-    bundle.config["mounts"] = [mount for mount in bundle.mounts if mount["type"] in ("proc", "tmpfs")]
-    bundle.shell("id -u; pwd; echo $HOME; touch /made/here/file; hostname")
+@pytest.mark.parametrize("path", ["/nope", "/etc/passwd", "/proc/self/ns/uts"])
+def test_path_that_is_no_namespace(runtime: Runtime, bundle: Bundle, path: str) -> None:
+    bundle.namespace("network", path)
     bundle.save()
-    home = tmp_path / "user"
-    home.mkdir()
-    # A copy: the template's busybox is a hard link.
-    shutil.copytree(bundle.path, home / "bundle", symlinks=True)
-    for path in (home, *home.rglob("*")):
-        os.chown(path, NOBODY_HERE, NOBODY_HERE, follow_symlinks=False)
-    result = subprocess.run(
-        [PATH, "--root", str(home / "state"), "run", "--bundle", str(home / "bundle"), f"rootless-{os.getpid()}"],
-        user=NOBODY_HERE,
-        group=NOBODY_HERE,
-        extra_groups=[],
-        env={"XDG_RUNTIME_DIR": str(home)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=20,
-        check=False,
+    assert runtime("run", "-b", bundle.path, runtime.new_id()).status == 1
+
+
+def test_loopback_is_up(runtime: Runtime, bundle: Bundle) -> None:
+    assert "LOOPBACK,UP" in runtime.script(bundle, "ip link show lo")
+
+
+def test_hostname(runtime: Runtime, bundle: Bundle) -> None:
+    before = os.uname().nodename
+    assert runtime.script(bundle, "hostname") == "box\n"
+    assert os.uname().nodename == before
+
+
+def test_sysctl(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.shmmni": "1234"}
+    assert runtime.script(bundle, "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmni") == "1\n1234\n"
+
+
+@pytest.mark.parametrize("name", ["kernel.panic", "vm.swappiness", "kernel.../x"])
+def test_sysctl_of_the_host(runtime: Runtime, bundle: Bundle, name: str) -> None:
+    bundle.linux["sysctl"] = {name: "1"}
+    runtime.run(bundle).failed(name)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("net.ipv4.ip_forward", "network"), ("kernel.shmmni", "ipc")])
+def test_sysctl_without_its_namespace(runtime: Runtime, bundle: Bundle, name: str, kind: str) -> None:
+    bundle.without_namespace(kind)
+    bundle.linux["sysctl"] = {name: "1"}
+    runtime.run(bundle).failed(name)
+
+
+def in_user_namespace(bundle: Bundle, host_id: int = 100000, size: int = 65536) -> None:
+    bundle.namespace("user")
+    mapping = [{"containerID": 0, "hostID": host_id, "size": size}]
+    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = mapping
+    # busybox is a hard link that other tests use
+    busybox = bundle.rootfs / "bin/busybox"
+    content = busybox.read_bytes()
+    busybox.unlink()
+    busybox.write_bytes(content)
+    busybox.chmod(0o755)
+    subprocess.run(["chown", "-hR", f"{host_id}:{host_id}", str(bundle.rootfs)], check=True)
+    for directory in bundle.path.resolve().parents:
+        if str(directory).startswith("/tmp/"):
+            directory.chmod(directory.stat().st_mode | 0o011)
+    bundle.path.chmod(0o755)
+
+
+def test_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
+    in_user_namespace(bundle)
+    out = runtime.script(bundle, "id -u; cat /proc/self/uid_map; touch /mine; stat -c %u /mine").split()
+    assert out == ["0", "0", "100000", "65536", "0"]
+    assert (bundle.rootfs / "mine").stat().st_uid == 100000
+
+
+def test_user_of_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
+    in_user_namespace(bundle)
+    bundle.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [7]}
+    out = runtime.script(bundle, "id -u; id -g; grep Groups /proc/self/status")
+    assert out.split() == ["1000", "1000", "Groups:", "7"]
+
+
+def test_devices_in_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
+    in_user_namespace(bundle)
+    out = runtime.script(bundle, "echo x > /dev/null && head -c 2 /dev/zero | wc -c; stat -c %t:%T /dev/random")
+    assert out == "2\n1:8\n"
+
+
+def test_user_namespace_without_mappings(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.namespace("user")
+    runtime.run(bundle).failed("ser namespaces enabled, but no uid mapping")
+
+
+@pytest.mark.pyrunc_only("runc 1.1 ignores them")
+def test_mappings_without_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.linux["uidMappings"] = [{"containerID": 0, "hostID": 0, "size": 1}]
+    runtime.run(bundle).failed("linux.uidMappings")
+
+
+def test_cgroup_path(runtime: Runtime, bundle: Bundle) -> None:
+    container_id = "clitest-cgroup-path"
+    bundle.linux["cgroupsPath"] = f"/clitest/{container_id}"
+    bundle.args("sleep", "100")
+    runtime.run_detached(bundle)
+    assert {path.parent.name for path in cgroups_of(container_id)} == {"clitest"}
+    runtime("delete", "-f", runtime.ids[-1]).ok()
+    assert not cgroups_of(container_id)
+    for directory in cgroups_of("clitest"):
+        directory.rmdir()
+
+
+def test_cgroup_by_default(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.args("sleep", "100")
+    container_id = runtime.create(bundle)
+    paths = {str(path) for path in cgroups_of(container_id)}
+    assert any(path.startswith("/sys/fs/cgroup/pids/") for path in paths)
+    pid = runtime.state(container_id)["pid"]
+    assert pid in pids_of(container_id), "it is in its cgroups when create returns"
+
+
+def test_resources(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.linux["resources"] |= {
+        "memory": {"limit": 64 << 20},
+        "cpu": {"shares": 512, "quota": 50000, "period": 100000, "cpus": "0", "mems": "0"},
+        "pids": {"limit": 50},
+    }
+    bundle.args("sleep", "100")
+    paths = {path.parts[4]: path for path in cgroups_of(runtime.create(bundle))}
+    assert (paths["memory"] / "memory.limit_in_bytes").read_text() == f"{64 << 20}\n"
+    assert (paths["cpu"] / "cpu.shares").read_text() == "512\n"
+    assert (paths["cpu"] / "cpu.cfs_quota_us").read_text() == "50000\n"
+    assert (paths["cpuset"] / "cpuset.cpus").read_text() == "0\n"
+    assert (paths["pids"] / "pids.max").read_text() == "50\n"
+
+
+def test_pids_limit_is_felt(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.linux["resources"]["pids"] = {"limit": 5}
+    bundle.shell("for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; echo all")
+    result = runtime.run(bundle)
+    assert "can't fork" in result.err
+
+
+def test_host_root_is_out_of_reach(runtime: Runtime, bundle: Bundle) -> None:
+    assert runtime.script(bundle, "ls / | tr '\\n' ' '").split() == sorted(
+        ["bin", "dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr", "var", "work"]
     )
-    assert (result.returncode, result.stdout.decode().split()) == (0, ["0", "/made/here", "/root", "box"]), result
-    assert (home / "bundle/rootfs/made/here/file").stat().st_uid == NOBODY_HERE

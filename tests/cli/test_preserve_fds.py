@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cli.runtime import PATH, Runtime
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cli.bundle import Bundle
 
 # ls itself holds one more: the directory it reads
@@ -63,6 +67,22 @@ def test_listen_fds_and_preserve(runtime: Runtime, bundle: Bundle) -> None:
     argv = socket_activated(runtime, bundle, "--preserve-fds=1")
     result = runtime.raw(argv, preexec_fn=lambda: in_child(b"a", b"b", b"c"), pass_fds=(3, 4, 5)).ok()
     assert result.out == "ab"
+
+
+def test_listen_fds_for_another_process(runtime: Runtime, bundle: Bundle) -> None:
+    """A socket-activated daemon's environment may have come down to us; its descriptors have not."""
+    bundle.shell("echo [$LISTEN_FDS]; test ! -e /proc/self/fd/3")
+    environment = os.environ | {"LISTEN_FDS": "1", "LISTEN_PID": "1"}
+    result = runtime.run(bundle, env=environment, preexec_fn=lambda: in_child(b"other"), pass_fds=(3,)).ok()
+    assert result.out == "[]\n"
+
+
+@pytest.mark.pyrunc_only("runc 1.1 hands its log file on")
+def test_log_file_is_never_handed_on(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    bundle.save()
+    argv = ["run", "-b", bundle.path, "--preserve-fds", "1", runtime.new_id()]
+    runtime(*argv, before=("--log", tmp_path / "log")).failed("preserve-fds: descriptor 3 is not open")
+    assert "descriptor 3 is not open" in (tmp_path / "log").read_text()
 
 
 def test_descriptor_that_is_not_open(runtime: Runtime, bundle: Bundle) -> None:

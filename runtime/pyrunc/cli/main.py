@@ -31,7 +31,10 @@ def main(argv: Sequence[str]) -> int:
     """Run the command in argv (argv[0] is the program's name) and return the exit code."""
     arguments = parse_arguments(argv, posix.environ, posix.geteuid())
     try:
+        missing = missing_descriptor(arguments)
         open_log(arguments)
+        if missing is not None:
+            raise missing
         if arguments.debug:
             log.debug(f"{arguments.program} {VERSION}: {' '.join(argv[1:])}")
         return dispatch(arguments)
@@ -46,6 +49,21 @@ def main(argv: Sequence[str]) -> int:
         if arguments.debug:
             _log_traceback(error)
     return FAILED
+
+
+def missing_descriptor(arguments: Arguments) -> UsageError | None:
+    """A descriptor that is to be handed on and is not there, looked for before we open any ourselves."""
+    if arguments.command not in PREFIXED or arguments.usage_error is not None:
+        return None
+    if not arguments.preserve_fds and b"LISTEN_FDS" not in posix.environ:
+        return None
+    from pyrunc.container.inherited import check_inherited
+
+    try:
+        check_inherited(arguments.preserve_fds)
+    except UsageError as error:
+        return error
+    return None
 
 
 def open_log(arguments: Arguments) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyrunc.container.delete import delete_container
-from pyrunc.container.store import Store
+from pyrunc.container.store import Store, check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Arguments) -> int:
-    delete_container(Store(arguments.root), arguments.container_id, force=arguments.force)
+    delete_container(Store(arguments.root), check_id(arguments.container_id), force=arguments.force)
     return 0

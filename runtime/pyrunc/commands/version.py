@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ocispec import SPEC_VERSION
-
 from pyrunc import VERSION, log
 
 TYPE_CHECKING = False

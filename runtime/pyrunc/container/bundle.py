@@ -10,7 +10,8 @@ from ocispec.record import Record
 from pyrunc import log
 from pyrunc.errors import ConfigError, during
 from pyrunc.jsonio import loads
-from pyrunc.kernel.files import open_directory, read_file
+from pyrunc.kernel.constants import O_NONBLOCK, O_RDONLY
+from pyrunc.kernel.files import is_regular, open_directory, open_file, read_descriptor
 
 CONFIG_FILE = "config.json"
 _MAX_CONFIG = 16 << 20
@@ -33,18 +34,35 @@ def load_bundle(path: str) -> Bundle:
 
 def load_config() -> Config:
     """config.json of the working directory.  Raises ConfigError, or SpecError with the JSON path."""
-    try:
-        content = read_file(CONFIG_FILE, limit=_MAX_CONFIG)
-    except OSError as error:
-        if error.errno == ENOENT:
-            raise ConfigError(f"JSON specification file {CONFIG_FILE} not found") from error
-        raise
     warnings: list[str] = []
     with during(CONFIG_FILE):
-        config = read_config(loads(content), warnings)
+        document = loads(_read_config())
+        if not isinstance(document, dict):
+            raise ConfigError("must hold an object")
+        config = read_config(document, warnings)
     for warning in warnings:
         log.debug(f"{CONFIG_FILE}: {warning}")
     return config
+
+
+def _read_config() -> bytes:
+    """A FIFO would make us wait for its writer, a device never end: only a regular file is read."""
+    try:
+        with open_file(CONFIG_FILE, O_RDONLY | O_NONBLOCK) as file:
+            if not is_regular(file.number):
+                raise ConfigError("is not a regular file")
+            return read_descriptor(file.number, limit=_MAX_CONFIG)
+    except OSError as error:
+        if error.errno == ENOENT:
+            raise _NoConfig(f"JSON specification file {CONFIG_FILE} not found") from error
+        raise
+
+
+class _NoConfig(ConfigError):
+    """Not wrapped in `during` words: runc's whole sentence."""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def _resolve_rootfs(path: str) -> str:

@@ -19,6 +19,7 @@ from pyrunc.cgroups.paths import container_paths
 from pyrunc.cgroups.place import ContainerCgroup, planned
 from pyrunc.cgroups.resources import plan_resources
 from pyrunc.container.bundle import Bundle, load_bundle
+from pyrunc.container.inherited import listen_descriptors
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
 from pyrunc.errors import ConfigError, PyruncError, StageFailed, UsageError, during
@@ -135,7 +136,7 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
 def compile_prepared(prepared: Prepared, options: CreateOptions, joined: tuple[str, ...]) -> tuple[Birth, Plan]:
     """The stage's program and all it needs."""
     process = prepared.process
-    listen = _listen_descriptors()
+    listen = listen_descriptors()
     if listen:
         # sd_listen_fds(3): the container's first process is to find LISTEN_PID right, and that is pid 1 to it.
         process = replace(process, env=(*process.env, f"LISTEN_FDS={listen}", "LISTEN_PID=1"))
@@ -293,16 +294,6 @@ def _check_console(options: CreateOptions, terminal: bool) -> None:
         raise UsageError("cannot allocate tty if runc will detach without setting console socket")
     if options.console_socket and not (options.detach and terminal):
         raise UsageError("cannot use console socket if runc will not detach or allocate tty")
-
-
-def _listen_descriptors() -> int:
-    """How many sockets the caller passes by sd_listen_fds(3); they count on top of --preserve-fds."""
-    value = posix.environ.get(b"LISTEN_FDS", b"")
-    if not value:
-        return 0
-    if not value.isdigit() or len(value) > 4:
-        raise UsageError(f"LISTEN_FDS: not a number of descriptors: {value!r}")
-    return int(value)
 
 
 def _paths(prepared: Prepared) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ _MAX_STATE = 16 << 20
 
 _FIRST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-")
 _CHARACTERS = _FIRST_CHARACTERS | {"."}
-_MAX_ID = 1024
+_MAX_ID = 255  # it names a directory: NAME_MAX of every file system
 
 
 def check_id(container_id: str) -> str:

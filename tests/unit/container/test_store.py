@@ -14,13 +14,13 @@ RECORD = ContainerRecord(
 )
 
 
-@pytest.mark.parametrize("container_id", ["c1", "a", "A_b-c+d.e", "_x", "-x", "+x", "0", "a" * 1024])
+@pytest.mark.parametrize("container_id", ["c1", "a", "A_b-c+d.e", "_x", "-x", "+x", "0", "a" * 255])
 def test_ids(container_id: str) -> None:
     assert check_id(container_id) == container_id
 
 
 @pytest.mark.parametrize(
-    "container_id", ["", ".", "..", ".a", "a/b", "../x", "a b", "a\n", "ä", "a\0", "٣", "a" * 1025]
+    "container_id", ["", ".", "..", ".a", "a/b", "../x", "a b", "a\n", "ä", "a\0", "٣", "a" * 256]
 )
 def test_what_is_no_id(container_id: str) -> None:
     with pytest.raises(StateError, match="invalid container ID format"):

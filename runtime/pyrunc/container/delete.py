@@ -38,7 +38,7 @@ def delete_container(store: Store, container_id: str, *, force: bool) -> None:
         if record is None:
             directory.remove()
             return
-        status = status_of(record, store.root)
+        status = status_of(record, store.root, is_ours=True)
         if status not in (STOPPED, CREATED) and not force:
             raise StateError(f"cannot delete container {container_id} that is not stopped: {status}")
         if status != STOPPED:

@@ -6,7 +6,7 @@ import _signal
 
 from pyrunc.cgroups.place import from_json
 from pyrunc.cgroups.processes import kill_all
-from pyrunc.container.status import STOPPED, is_alive, status_of
+from pyrunc.container.status import CREATING, STOPPED, is_alive, status_of
 from pyrunc.errors import StateError, UsageError
 from pyrunc.kernel.processes import open_pidfd, send_signal
 
@@ -41,8 +41,7 @@ def kill_container(store: Store, container_id: str, signal: int, *, all_processe
     runc.
     """
     record = store.load(container_id)
-    stopped = status_of(record, store.root) == STOPPED
-    if stopped and not all_processes:
+    if status_of(record, store.root) in (STOPPED, CREATING) and not all_processes:
         raise StateError("container not running")
     if all_processes or (signal == SIGKILL and not record.has_private_pid_namespace):
         kill_all(from_json(record.cgroup), signal)

@@ -30,7 +30,7 @@ def start_container(store: Store, container_id: str) -> None:
     """Raises StateError in any state but `created`, StageFailed when the program could not be executed."""
     with store.open(container_id) as directory:
         record = store.load(container_id)
-        status = status_of(record, store.root)
+        status = status_of(record, store.root, is_ours=True)
         if status == STOPPED:
             raise StateError("cannot start a container that has stopped")
         if status != CREATED:

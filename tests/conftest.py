@@ -1,4 +1,4 @@
-"""Rules for every test: no skip goes unnoticed.
+"""Rules for every test: no skip goes unnoticed, and what passed passes again.
 
 A test that cannot run here is a failure, so that a machine which lacks something says so, unless it stands in
 ALLOWED_SKIPS with the reason why it may be missing.
@@ -6,12 +6,20 @@ ALLOWED_SKIPS with the reason why it may be missing.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+# The same examples every time: a run that differs from the last one does so because the sources do.  A slow machine is
+# no error.  NEW_EXAMPLES=1 looks for others; what it finds becomes an @example.
+settings.register_profile("same", derandomize=True, database=None, deadline=None)
+settings.register_profile("new", database=None, deadline=None)
+settings.load_profile("new" if os.environ.get("NEW_EXAMPLES") else "same")
 
 ALLOWED_SKIPS: dict[str, str] = {}  # node id (or the part before "[") -> why
 

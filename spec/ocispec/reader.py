@@ -166,7 +166,7 @@ class Reader:
     def absolute_paths(self, key: str) -> tuple[str, ...]:
         paths = self.strings(key)
         for index, path in enumerate(paths):
-            if path[:1] != "/":
+            if type(path) is str and path[:1] != "/":  # what is no string has been refused already
                 self.refuse(f"{key}[{index}]", f"must be an absolute path, not {shown(path)}")
         return paths
 

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ocispec.checks import CONFIG_CHECKS
@@ -181,6 +181,7 @@ PLACES = leaves(FULL)[1:]
 
 
 @given(st.lists(st.tuples(st.sampled_from(PLACES), JSON), min_size=1, max_size=3))
+@example([(("linux", "maskedPaths", 0), None)])
 def test_nothing_but_spec_errors(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     """Whatever stands anywhere in a config is accepted or refused in printable words, and all at once too."""
     document = copy.deepcopy(FULL)

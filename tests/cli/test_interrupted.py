@@ -1,0 +1,82 @@
+"""A create that does not come to its end leaves nothing that delete could not remove."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from cli.bundle import Bundle
+from cli.runtime import PATH, Runtime, cgroups_of, pids_of, wait_until
+
+pytestmark = pytest.mark.pyrunc_only("runc leaves the init, the cgroup and the directory of a killed create")
+
+
+@contextmanager
+def creating(runtime: Runtime, bundle: Bundle) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A create that is in its createRuntime hook."""
+    bundle.args("sleep", "100")
+    bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "3"]}]}
+    bundle.save()
+    container_id = runtime.new_id()
+    argv = [PATH, "--root", str(runtime.state_root), "create", "--bundle", str(bundle.path), container_id]
+    null = subprocess.DEVNULL
+    with subprocess.Popen(argv, stdin=null, stdout=null, stderr=null) as process:
+        wait_until(lambda: pids_of(container_id))
+        yield process, container_id
+        process.kill()
+
+
+def test_it_is_creating_meanwhile(runtime: Runtime, bundle: Bundle) -> None:
+    with creating(runtime, bundle) as (process, container_id):
+        assert runtime.state(container_id)["status"] == "creating"
+        assert runtime.state(container_id)["pid"] == 0
+        runtime("kill", container_id, "KILL").failed("container not running")
+        assert process.wait(30) == 0
+    assert runtime.state(container_id)["status"] == "created"
+
+
+def test_killed(runtime: Runtime, bundle: Bundle) -> None:
+    with creating(runtime, bundle) as (process, container_id):
+        process.kill()
+        process.wait(30)
+        wait_until(lambda: pids_of(container_id) == [])
+        assert runtime.state(container_id)["status"] == "stopped"
+        runtime("start", container_id).failed("cannot start a container that has stopped")
+        runtime("delete", container_id).ok()
+        assert cgroups_of(container_id) == []
+
+
+def test_killed_and_forced(runtime: Runtime, bundle: Bundle) -> None:
+    with creating(runtime, bundle) as (process, container_id):
+        process.kill()
+        process.wait(30)
+        runtime("delete", "--force", container_id).ok()
+        assert (pids_of(container_id), cgroups_of(container_id)) == ([], [])
+
+
+def test_interrupted_from_the_keyboard(runtime: Runtime, bundle: Bundle) -> None:
+    with creating(runtime, bundle) as (process, container_id):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) != 0
+        wait_until(lambda: (pids_of(container_id), cgroups_of(container_id)) == ([], []))
+        runtime("state", container_id).failed("container does not exist")
+
+
+def test_killed_at_any_time(runtime: Runtime, bundle: Bundle) -> None:
+    """Forty moments spread over a create: whatever there is, delete --force removes it, and the id is free again."""
+    bundle.args("true")
+    bundle.save()
+    container_id = runtime.new_id()
+    argv = [PATH, "--root", str(runtime.state_root), "create", "--bundle", str(bundle.path), container_id]
+    null = subprocess.DEVNULL
+    for moment in range(40):
+        with subprocess.Popen(argv, stdin=null, stdout=null, stderr=null) as process:
+            time.sleep(0.004 * moment)
+            process.kill()
+        runtime("delete", "--force", container_id).ok()
+        assert (pids_of(container_id), cgroups_of(container_id)) == ([], [])
+    runtime.create(bundle)

@@ -17,7 +17,7 @@ from pyrunc.cgroups.apply import apply
 from pyrunc.cgroups.layout import read_page_sizes
 from pyrunc.cgroups.paths import container_paths
 from pyrunc.cgroups.place import ContainerCgroup, planned
-from pyrunc.cgroups.resources import plan_resources
+from pyrunc.cgroups.resources import NO_DEVICES, plan_resources
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
 from pyrunc.container.record import ContainerRecord
@@ -104,7 +104,8 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     namespaces = plan_namespaces(config, host)
     resources = _plan_resources(config, host)
     for warning in resources.warnings:
-        log.debug(warning)
+        # Devices that nothing keeps from the container are everybody's business; the rest is for who looks for it.
+        (log.warning if warning == NO_DEVICES else log.debug)(warning)
     for warning in credential_warnings(config.process, host):
         # Every `runc spec` asks for ambient capabilities that are not inheritable: news only for who looks for it.
         (log.debug if warning.startswith("can't raise ambient") else log.warning)(warning)

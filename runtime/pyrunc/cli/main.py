@@ -1,15 +1,13 @@
-"""The one place that turns an exception into a line and an exit code."""
+"""From argv to an exit code; errors are told by failures.py."""
 
 from __future__ import annotations
 
 import posix
 
-from ocispec.reader import SpecError
 from pyrunc import VERSION, log
 from pyrunc.cli.flags import COMMANDS
 from pyrunc.cli.parse import parse_arguments
-from pyrunc.errors import PyruncError, UsageError, go_strerror
-from pyrunc.hints import hint_for
+from pyrunc.errors import UsageError, go_strerror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +21,7 @@ NO_SUCH_COMMAND = 3  # as runc's command line library
 HELP_NAMES = ("", "help", "h")
 INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
 
-# Engines and their tests look for `runc create failed: …`.
-PREFIXED = frozenset(("create", "run"))
+MAKING = ("create", "run")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,22 +35,18 @@ def main(argv: Sequence[str]) -> int:
         if arguments.debug:
             log.debug(f"{arguments.program} {VERSION}: {' '.join(argv[1:])}")
         return dispatch(arguments)
-    except (PyruncError, SpecError) as error:
-        log.error(failure_line(arguments, error))
-    except OSError as error:
-        log.error(failure_line(arguments, error))
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        log.error(f"{prefix_of(arguments)}internal error: {type(error).__name__}: {error}")
-        if arguments.debug:
-            _log_traceback(error)
-    return FAILED
+        from pyrunc.cli.failures import report  # with what only failures need
+
+        report(arguments, error)
+        return FAILED
 
 
 def missing_descriptor(arguments: Arguments) -> UsageError | None:
     """A descriptor that is to be handed on and is not there, looked for before we open any ourselves."""
-    if arguments.command not in PREFIXED or arguments.usage_error is not None:
+    if arguments.command not in MAKING or arguments.usage_error is not None:
         return None
     if not arguments.preserve_fds and b"LISTEN_FDS" not in posix.environ:
         return None
@@ -100,28 +93,3 @@ def run_command(name: str, arguments: Arguments) -> int:
 def load_command(name: str) -> ModuleType:
     """The module of one command and of no other; `fromlist` makes __import__ return the module itself."""
     return __import__(f"pyrunc.commands.{name}", fromlist=("run",))
-
-
-def failure_line(arguments: Arguments, error: Exception) -> str:
-    """One line: the prefix engines know, what was being done, what went wrong, and a hint if there is one."""
-    if isinstance(error, OSError):
-        text = str(error) if error.errno is None else go_strerror(error.errno)
-        line = f"{error.filename}: {text}" if error.filename is not None else text
-    else:
-        line = str(error)
-    if not getattr(error, "hint", ""):
-        hint = hint_for(getattr(error, "errno", None), line)
-        line += f" (hint: {hint})" if hint else ""
-    return prefix_of(arguments) + line
-
-
-def prefix_of(arguments: Arguments) -> str:
-    is_usage = arguments.usage_error is not None
-    return f"{arguments.program} {arguments.command} failed: " if arguments.command in PREFIXED and not is_usage else ""
-
-
-def _log_traceback(error: Exception) -> None:
-    from traceback import format_exception
-
-    for line in "".join(format_exception(error)).splitlines():
-        log.debug(line)

@@ -159,6 +159,18 @@ def test_masks_need_a_mount_namespace(box: Box) -> None:
             box.run("", has_mount_namespace=False, linux=linux)
 
 
+def test_a_read_only_root_needs_a_mount_namespace(box: Box) -> None:
+    def work() -> tuple[str, str]:
+        os.system(f"mount -t tmpfs tmpfs {box.rootfs}")
+        before = mountinfo()
+        with pytest.raises(ConfigError, match=r"^root\.readonly: needs a mount namespace"):
+            box.run("", (), has_mount_namespace=False, readonly=True)
+        return before, mountinfo()
+
+    before, after = apart(work)
+    assert before == after
+
+
 # -- user namespaces ---------------------------------------------------------------------------------------------------
 
 OTHER = "0 100000 65536\n"

@@ -119,7 +119,10 @@ def _emit_null(p: Program, facts: Facts) -> Register:
 
 
 def emit_readonly_root(p: Program, root: Register, inputs: RootfsInputs) -> None:
-    """What had to stay writable for our own sake: /dev, tmpfs mounts, and the root.  The last change to any mount."""
+    """What had to stay writable for our own sake: /dev, tmpfs mounts, and the root.  The last change to any mount.
+
+    Raises ConfigError for root.readonly without a mount namespace.
+    """
     paths = RootPaths(p, root)
     facts = Facts(p)
     for index, mount in enumerate(inputs.config.mounts):
@@ -134,5 +137,7 @@ def emit_readonly_root(p: Program, root: Register, inputs: RootfsInputs) -> None
             emit_attributes(p, mounted, _READ_ONLY, recursive=False, doing="make it read-only")
             p.close(mounted)
     if inputs.config.root.readonly:
+        if not inputs.has_mount_namespace:
+            raise ConfigError("root.readonly: needs a mount namespace, or the host's mount would become read-only")
         with p.at("root.readonly", ""):
             emit_attributes(p, root, _READ_ONLY, recursive=False, doing="make the rootfs read-only")

@@ -129,5 +129,5 @@ def _combined(arguments: Sequence[ArgumentRule]) -> tuple[tuple[Condition, ...],
 def _condition(argument: ArgumentRule) -> Condition:
     test, negated = OPERATORS[argument.op]
     if argument.op == "SCMP_CMP_MASKED_EQ":
-        return argument.index, test, negated, argument.value, argument.value_two & argument.value
+        return argument.index, test, negated, argument.value, argument.value & argument.value_two
     return argument.index, test, negated, _ALL_BITS, argument.value

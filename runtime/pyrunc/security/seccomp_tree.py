@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _ANSWER_ENOSYS = SECCOMP_RET_ERRNO | ENOSYS
 _CANCELLED = 0xFFFFFFFF  # the number of a call that a tracer cancelled: seccomp(2), Linux 4.8
 _ALL_BITS = (1 << 64) - 1
+_WORD = (1 << 32) - 1
 
 
 def assemble(profile: Profile, architectures: Sequence[Architecture]) -> Assembler:
@@ -74,16 +75,28 @@ def _decide(profile: Profile, architecture: Architecture) -> tuple[dict[int, int
             for column in rule.columns:
                 decided.setdefault(numbers[column], action)
             continue
-        alternatives = [(conditions, action) for conditions in rule.alternatives]
+        alternatives = _telling(rule, architecture.bits)
         for column in rule.columns:
-            conditional.setdefault(numbers[column], []).extend(alternatives)
+            if any(not conditions for conditions, _ in alternatives):
+                decided.setdefault(numbers[column], action)
+            else:
+                conditional.setdefault(numbers[column], []).extend(alternatives)
     decided.pop(ABSENT, None)
     conditional.pop(ABSENT, None)
     if architecture.multiplexed:
         multiplexed = _multiplexed(profile, numbers)
         for rule in profile.rules:
-            _add_multiplexed(conditional, rule, multiplexed)
+            _add_multiplexed(conditional, rule, multiplexed, architecture.bits)
     return decided, conditional
+
+
+def _telling(rule: Rule, bits: int) -> list[Alternative]:
+    """A rule's alternatives without the conditions that hold always, because no bit of their mask is looked at."""
+    word = (1 << bits) - 1
+    return [
+        (tuple(condition for condition in conditions if condition[3] & word), rule.action)
+        for conditions in rule.alternatives
+    ]
 
 
 def _multiplexed(profile: Profile, numbers: Sequence[int]) -> dict[int, tuple[int, int]]:
@@ -94,16 +107,17 @@ def _multiplexed(profile: Profile, numbers: Sequence[int]) -> dict[int, tuple[in
 
 
 def _add_multiplexed(
-    conditional: dict[int, list[Alternative]], rule: Rule, multiplexed: dict[int, tuple[int, int]]
+    conditional: dict[int, list[Alternative]], rule: Rule, multiplexed: dict[int, tuple[int, int]], bits: int
 ) -> None:
+    alternatives = _telling(rule, bits) or [((), rule.action)]
     for column in rule.columns:
         if column not in multiplexed:
             continue
         number, code = multiplexed[column]
         first: Condition = (0, EQUAL, False, _ALL_BITS, code)
         conditional.setdefault(number, []).extend(
-            ((first, *(condition for condition in conditions if condition[0] != 0)), rule.action)
-            for conditions in rule.alternatives or ((),)
+            ((first, *(condition for condition in conditions if condition[0] != 0)), action)
+            for conditions, action in alternatives
         )
 
 
@@ -147,14 +161,30 @@ def _ordered(alternatives: Sequence[Alternative], bits: int) -> tuple[Alternativ
     different = tuple(dict.fromkeys(alternatives))
     if len({action for _, action in different}) == 1:
         return different
-    word = (1 << bits) - 1
-    return tuple(sorted(different, key=lambda alternative: [_specificity(c, word) for c in alternative[0]]))
+    seen: dict[Condition | tuple[int, int, int, int], int] = {}
+
+    def ranks(alternative: Alternative) -> list[tuple[int, ...]]:
+        return [rank for condition in alternative[0] for rank in _specificity(condition, bits, seen)]
+
+    ranked = [(ranks(alternative), alternative) for alternative in different]
+    return tuple(alternative for _, alternative in sorted(ranked, key=lambda pair: pair[0]))
 
 
-def _specificity(condition: Condition, word: int) -> tuple[int, int, int, int]:
-    """libseccomp's order, seen from outside: later arguments, then (in)equality before bounds, tight bounds first."""
+def _specificity(
+    condition: Condition, bits: int, seen: dict[Condition | tuple[int, int, int, int], int]
+) -> list[tuple[int, ...]]:
+    """libseccomp's order, seen from outside.
+
+    Later arguments first; then (in)equality, high values first, upper half before lower half; then bounds from above
+    and from below, tight ones first; else as in the profile.
+    """
     argument, test, negated, mask, datum = condition
-    datum &= word
-    if test == EQUAL:
-        return -argument, 0, -datum, -(mask & word)
-    return -argument, 1 if negated else 2, datum if negated else -datum, 0
+    if test != EQUAL:
+        datum &= (1 << bits) - 1
+        bound = (1, datum) if negated else (2, -datum)
+        return [(-argument, *bound, seen.setdefault(condition, len(seen)))]
+    words = []
+    for shift in (32, 0) if bits == 64 else (0,):
+        half = (argument, shift, mask >> shift & _WORD, datum >> shift & _WORD)
+        words.append((-argument, 0, -half[3], seen.setdefault(half, len(seen))))
+    return words

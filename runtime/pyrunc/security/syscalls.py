@@ -77,7 +77,7 @@ def _row(name: str) -> tuple[int, ...]:
     content = bytes.fromhex(syscall_tables.ROWS[name])
     numbers: tuple[int, ...] = Struct(f">{len(content) // 2}H").unpack(content)
     if name == "SCMP_ARCH_ARM":
-        return tuple(number + 0xE0000 if number in _ARM_PRIVATE else number for number in numbers)
+        return tuple(number - 0xF000 + 0xF0000 if number in _ARM_PRIVATE else number for number in numbers)
     return numbers
 
 

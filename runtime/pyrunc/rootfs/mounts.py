@@ -215,8 +215,10 @@ def _emit_covered(m: Mounting, tree: Register, options: MountOptions, destinatio
     p.set(is_new, 0)
 
     def make(directory: Register, name: str) -> None:
-        m.paths.make_directory(directory, name)
+        exists = p.target()
+        m.paths.make_directory(directory, name, exists)
         p.set(is_new, 1)
+        p.here(exists)
 
     target = m.paths.open_or_make(destination, make)
     done = p.target()

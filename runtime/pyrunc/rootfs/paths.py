@@ -87,13 +87,14 @@ class RootPaths:
         resolve: int = IN_ROOT,
         passing: tuple[int, ...] = (),
         otherwise: Target | None = None,
+        tries: int = TRIES,
     ) -> None:
         """Open what `path` leads to.  Errnos in `passing` go to `otherwise`."""
         p, how, size = self.p, self._how(flags | O_CLOEXEC, resolve), _HOW.size
         doing = doing or f"open {path} in the rootfs"
         name = p.string(path)
         opened = p.target()
-        for _again in range(TRIES - 1 if resolve & RESOLVE_NO_SYMLINKS == 0 else 0):
+        for _again in range(tries - 1 if resolve & RESOLVE_NO_SYMLINKS == 0 else 0):
             failed = p.target()
             # An operation has one way out: what is `passing` is asked again too, and leaves on the last try.
             tolerated = (EAGAIN, *passing)
@@ -117,12 +118,16 @@ class RootPaths:
         return self.open_or_make(path, self.make_file)
 
     def open_or_make(self, path: str, make: Callable[[Register, str], None]) -> Register:
-        """Open `path`; if it is not there, make its directories, call `make(directory, name)`, and open it."""
+        """Open `path`; if it is not there, make its directories, call `make(directory, name)`, and open it.
+
+        `make` must accept that the name has appeared meanwhile.
+        """
         p = self.p
         path = clean_path(path)
         into = p.register()
         missing, opened = p.target(), p.target()
-        self.open_into(into, path, passing=(ENOENT,), otherwise=missing)
+        # EAGAIN needs no tries of its own here: what follows minds nothing that is there already.
+        self.open_into(into, path, passing=(ENOENT, EAGAIN), otherwise=missing, tries=1)
         p.jump(opened)
         p.here(missing)
         directory = self._make_parents(path)
@@ -184,9 +189,10 @@ class RootPaths:
 
     # -- making, by name in an open directory --------------------------------------------------------------------
 
-    def make_directory(self, directory: Register, name: str) -> None:
-        """What exists under that name stays; whether it is a directory, the open that follows says."""
-        self.p.call("mkdirat", directory, name, DIRECTORY_MODE, doing=f"make directory {name}", tolerate=(EEXIST,))
+    def make_directory(self, directory: Register, name: str, exists: Target | None = None) -> None:
+        """What exists under that name stays (and `exists` is next); what it is, the open that follows says."""
+        doing = f"make directory {name}"
+        self.p.call("mkdirat", directory, name, DIRECTORY_MODE, doing=doing, tolerate=(EEXIST,), otherwise=exists)
 
     def make_file(self, directory: Register, name: str) -> None:
         """An empty file.  O_EXCL: nothing that exists is opened, no link is followed."""

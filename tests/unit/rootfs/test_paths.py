@@ -40,7 +40,7 @@ def test_every_open_is_in_the_root_without_magic_links() -> None:
     paths.open_or_make_directory("/a/b/c")
     paths.open_or_make_file("/a/b/d")
     paths.open_ordinary_directory("/proc", "no")
-    run = simulate(p, {"openat2": [-ENOENT] * 3})
+    run = simulate(p, {"openat2": [-ENOENT]})
     for _root, _path, how, size in run.calls("openat2"):
         assert size == 24
         assert isinstance(how, bytes)
@@ -68,8 +68,8 @@ def test_what_exists_is_opened_and_nothing_is_made() -> None:
 def test_what_is_missing_is_made_from_the_top_one_name_at_a_time() -> None:
     p, paths = program()
     paths.open_or_make_directory("/a/b/c")
-    run = simulate(p, {"openat2": [-ENOENT] * 3})
-    assert paths_opened(run) == ["/a/b/c"] * 3 + ["/a", "/a/b", "/a/b/c"]
+    run = simulate(p, {"openat2": [-ENOENT]})
+    assert paths_opened(run) == ["/a/b/c", "/a", "/a/b", "/a/b/c"]
     made = run.calls("mkdirat")
     assert [call[1:] for call in made] == [("a", 0o755), ("b", 0o755), ("c", 0o755)]
     first, second, third = (call[0] for call in made)
@@ -77,16 +77,24 @@ def test_what_is_missing_is_made_from_the_top_one_name_at_a_time() -> None:
     assert [call[0] for call in run.calls("close")] == [second, third]
 
 
+def test_eagain_goes_the_long_way_and_changes_nothing() -> None:
+    p, paths = program()
+    paths.open_or_make_directory("/a")
+    run = simulate(p, {"openat2": [-EAGAIN], "mkdirat": -EEXIST})
+    assert run.names() == ["openat2", "mkdirat", "openat2"]
+    assert run.ended == "end"
+
+
 def test_what_appeared_meanwhile_is_fine() -> None:
     p, paths = program()
     paths.open_or_make_directory("/a/b")
-    assert simulate(p, {"openat2": [-ENOENT] * 3, "mkdirat": -EEXIST}).ended == "end"
+    assert simulate(p, {"openat2": [-ENOENT], "mkdirat": -EEXIST}).ended == "end"
 
 
 def test_a_file_is_made_exclusively_and_closed() -> None:
     p, paths = program()
     paths.open_or_make_file("/a/f")
-    run = simulate(p, {"openat2": [-ENOENT] * 3})
+    run = simulate(p, {"openat2": [-ENOENT]})
     ((_directory, name, flags, mode),) = run.calls("openat")
     assert (name, mode) == ("f", 0o644)
     assert isinstance(flags, int)
@@ -97,7 +105,7 @@ def test_a_file_is_made_exclusively_and_closed() -> None:
 def test_a_file_in_the_root_itself() -> None:
     p, paths = program()
     paths.open_or_make_file("f")
-    run = simulate(p, {"openat2": [-ENOENT] * 3})
+    run = simulate(p, {"openat2": [-ENOENT]})
     assert run.calls("openat")[0][:2] == (ROOT, "f")
     assert run.calls("mkdirat") == []
 

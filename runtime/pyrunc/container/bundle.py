@@ -13,6 +13,10 @@ from pyrunc.jsonio import loads
 from pyrunc.kernel.constants import O_NONBLOCK, O_RDONLY
 from pyrunc.kernel.files import is_regular, open_directory, open_file, read_descriptor
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 CONFIG_FILE = "config.json"
 _MAX_CONFIG = 16 << 20
 
@@ -20,6 +24,7 @@ _MAX_CONFIG = 16 << 20
 class Bundle(Record):
     path: str  # absolute
     config: Config
+    document: dict[str, Any]  # config.json as it was read
     rootfs: str  # absolute, without symlinks: what the config named when it was read
 
 
@@ -28,12 +33,12 @@ def load_bundle(path: str) -> Bundle:
     with during(f"enter the bundle {path}"):
         posix.chdir(path)
         absolute = posix.getcwd()
-    config = load_config()
-    return Bundle(path=absolute, config=config, rootfs=_resolve_rootfs(config.root.path))
+    config, document = load_config()
+    return Bundle(path=absolute, config=config, document=document, rootfs=_resolve_rootfs(config.root.path))
 
 
-def load_config() -> Config:
-    """config.json of the working directory.  Raises ConfigError, or SpecError with the JSON path."""
+def load_config() -> tuple[Config, dict[str, Any]]:
+    """config.json of the working directory, checked, and as it was.  Raises ConfigError and SpecError."""
     warnings: list[str] = []
     with during(CONFIG_FILE):
         document = loads(_read_config())
@@ -42,7 +47,7 @@ def load_config() -> Config:
         config = read_config(document, warnings)
     for warning in warnings:
         log.debug(f"{CONFIG_FILE}: {warning}")
-    return config
+    return config, document
 
 
 def _read_config() -> bytes:

@@ -120,6 +120,7 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         has_private_pid_namespace=namespaces.is_new("pid"),
         poststart=config.hooks.poststart,
         poststop=config.hooks.poststop,
+        config=_config_for_exec(bundle.document),
     )
     rootless = host.euid != 0 or host.in_user_namespace
     cgroup = planned(host.cgroups, paths, optional=rootless and not config.linux.cgroups_path)
@@ -240,6 +241,18 @@ def _make(
             error.trail.insert(0, "error during container init")
             raise
     return made[0]
+
+
+def _config_for_exec(document: dict[str, Any]) -> dict[str, Any]:
+    """A config.json of its own that says what `exec` has to keep to; the rest of it describes the container."""
+    linux = document.get("linux") or {}
+    kept = {key: linux[key] for key in ("seccomp", "personality", "memoryPolicy") if key in linux}
+    return {
+        "ociVersion": document["ociVersion"],
+        "root": document["root"],
+        "process": document["process"],
+        "linux": kept,
+    }
 
 
 def _plan_resources(config: Config, host: Host) -> ResourcePlan:

@@ -33,6 +33,8 @@ class ContainerRecord(Record):
     has_private_pid_namespace: bool = True
     poststart: tuple[Hook, ...] = ()
     poststop: tuple[Hook, ...] = ()
+    # What `exec` needs of config.json, as it was: process, and of linux seccomp, personality and memoryPolicy.
+    config: dict[str, Any] = {}
     # What the stage may still report through the exec fifo: operation index -> the sentence, with {errno} in it.
     start_failures: dict[str, str] = {}
 
@@ -54,6 +56,7 @@ def to_json(record: ContainerRecord) -> dict[str, Any]:
         "privatePidNamespace": record.has_private_pid_namespace,
         "poststart": [_hook_to_json(hook) for hook in record.poststart],
         "poststop": [_hook_to_json(hook) for hook in record.poststop],
+        "config": record.config,
         "startFailures": record.start_failures,
     }
 
@@ -80,6 +83,7 @@ def from_json(document: Any) -> ContainerRecord:
             has_private_pid_namespace=document["privatePidNamespace"],
             poststart=tuple(_hook_from_json(hook) for hook in document["poststart"]),
             poststop=tuple(_hook_from_json(hook) for hook in document["poststop"]),
+            config=document["config"],
             start_failures=document["startFailures"],
         )
     except (KeyError, TypeError) as error:

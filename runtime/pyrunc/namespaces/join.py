@@ -122,14 +122,14 @@ def emit_processes(
     pending = _emit_first_joins(p, plan, namespace_fds)
     if plan.has_user_namespace:
         _emit_user_namespace(p, plan, namespace_fds, sync_map_ids)
-        _emit_namespace_root(p)
+        emit_namespace_root(p)
     _emit_second_joins(p, plan, namespace_fds, pending)
     for kind in namespace_fds:
         p.call("close", namespace_fds[kind], doing="close")
     if offsets is not None:
         _emit_time_namespace(p, plan, offsets)
     if plan.needs_second_process:
-        _emit_fork(p, plan, sync_pid)
+        emit_fork(p, plan.later_flags, sync_pid)
     elif plan.later_flags:
         p.call("unshare", plan.later_flags, doing="make the new namespaces")
 
@@ -194,7 +194,7 @@ def _emit_user_namespace(p: Program, plan: NamespacePlan, namespace_fds: Mapping
             _emit_dumpable(p, 0)
 
 
-def _emit_namespace_root(p: Program) -> None:
+def emit_namespace_root(p: Program) -> None:
     """uid 0, gid 0, no other groups.  The capabilities in the user namespace are there already, and stay."""
     with p.at("linux.namespaces", "user"):
         # EPERM: /proc/self/setgroups says deny, as it must for a map that an unprivileged parent wrote itself.
@@ -223,7 +223,7 @@ def _emit_time_namespace(p: Program, plan: NamespacePlan, offsets: Register) -> 
         p.close(offsets)
 
 
-def _emit_fork(p: Program, plan: NamespacePlan, sync_pid: int) -> None:
+def emit_fork(p: Program, flags: int, sync_pid: int) -> None:
     """Go on as a sibling: the child is the parent's child too, and this process ends.
 
     Both have the socket, so the child must not use it before the first process is done with it.  It waits for a record
@@ -233,9 +233,7 @@ def _emit_fork(p: Program, plan: NamespacePlan, sync_pid: int) -> None:
     wanted = p.constant(_WRITE_LOCK)
     p.call("fcntl", lock, F_SETLK, wanted, doing="lock")
     pid, in_child = p.register(), p.target()
-    p.call(
-        "clone", plan.later_flags | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, doing="make init and its namespaces", into=pid
-    )
+    p.call("clone", flags | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, doing="make init and its namespaces", into=pid)
     p.jump_if(pid, 0, in_child)
     p.sync(sync_pid, "report the pid of init", value=pid)
     p.call("exit_group", 0, doing="end the first process")

@@ -23,11 +23,11 @@ from pyrunc.namespaces.join import emit_processes
 from pyrunc.namespaces.network import emit_loopback_up
 from pyrunc.namespaces.sysctl import emit_sysctls
 from pyrunc.process import birth, sync
-from pyrunc.process.credentials import emit_credentials, emit_make_directory
+from pyrunc.process.credentials import emit_make_directory
 from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, Descriptors, namespace, preserved, source
-from pyrunc.process.executable import build_environment, emit_execve, emit_lookup
 from pyrunc.process.hooks_inside import emit_hooks
-from pyrunc.process.limits import emit_limits, emit_oom_score_adj, emit_scheduling
+from pyrunc.process.limits import emit_oom_score_adj
+from pyrunc.process.payload import emit_execution, emit_payload
 from pyrunc.program.builder import Program
 from pyrunc.rootfs.console import emit_console
 from pyrunc.rootfs.devices import emit_devices
@@ -38,17 +38,15 @@ from pyrunc.rootfs.pivot import emit_pivot
 from pyrunc.rootfs.prepare import emit_rootfs
 from pyrunc.security.keyring import emit_session_keyring
 from pyrunc.security.lsm import emit_key_label, emit_label
-from pyrunc.security.seccomp import compile_filter, emit_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from ocispec.config import Config, Process
     from pyrunc.cgroups.place import ContainerCgroup
     from pyrunc.kernel.host import Host
     from pyrunc.namespaces.plan import NamespacePlan
-    from pyrunc.program.operations import Pointer, Register
+    from pyrunc.program.operations import Pointer
 
 HOOK_OUTPUT = "hook output"
 _OPEN_AT_ONE_TIME = 80  # registers, and the few descriptors of descriptors.py that are not counted by a list
@@ -89,6 +87,7 @@ class Plan(Record):
 
 def compile_create(wanted: Birth) -> Plan:
     """The plan of a container's creation up to its execve.  Raises ConfigError and Unsupported."""
+    spaces = wanted.namespaces
     p = Program()
     descriptors = Descriptors()
     fifo = descriptors.add(EXEC_FIFO)
@@ -106,29 +105,25 @@ def compile_create(wanted: Birth) -> Plan:
     _emit_surroundings(p, wanted)
     own_descriptors = birth.emit_own_descriptors(p)
     hook_state = _emit_root(p, wanted, inputs, output)
-    envp, home, found = _emit_process(p, wanted)
+    payload = emit_payload(p, wanted.config, wanted.process, wanted.host, in_user_namespace=spaces.has_user_namespace)
     birth.emit_outlive_parent(p)
-    p.sync(sync.READY, "ready", 0, home)
+    p.sync(sync.READY, "ready", 0, payload.home)
 
     first_start_operation = len(p.operations)
     above = FIRST + len(descriptors.names) + wanted.preserve_fds
     report = birth.emit_wait_for_start(p, own_descriptors, fifo, above)
     if hook_state is not None and wanted.config.hooks.start_container:
         hooks = wanted.config.hooks.start_container
-        emit_hooks(p, "startContainer", hooks, hook_state, output, directory=None, environment=envp)
+        emit_hooks(p, "startContainer", hooks, hook_state, output, directory=None, environment=payload.environment)
     birth.emit_announce_exec(p, report, p.scratch(sync.MESSAGE.size))
     birth.emit_preserved(p, kept)
-    load_filter = _filter_loader(wanted)
-    if load_filter is not None and wanted.process.no_new_privileges:
-        # As late as can be, so that the profile need not allow what we do before: docs/adr/0006.
-        load_filter(p)
-    emit_execve(p, wanted.process, found, envp)
+    emit_execution(p, wanted.process, payload)
     return Plan(
         program=p,
         descriptors=descriptors,
         clone_flags=wanted.namespaces.clone_flags,
         namespaces=wanted.namespaces,
-        home=home,
+        home=payload.home,
         hook_state=hook_state,
         sources=sources,
         first_start_operation=first_start_operation,
@@ -217,33 +212,3 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> 
     emit_readonly_root(p, root, inputs)
     emit_pivot(p, root, inputs)
     return hook_state
-
-
-def _emit_process(p: Program, wanted: Birth) -> tuple[Pointer, Pointer | None, Register]:
-    """Everything of `process`: what is left is to execute it."""
-    process = wanted.process
-    envp, home = build_environment(p, process)
-    if not wanted.namespaces.has_user_namespace:
-        emit_limits(p, process)
-    emit_scheduling(p, wanted.config, process)
-    load_filter = None if process.no_new_privileges else _filter_loader(wanted)
-    if load_filter is None:
-        emit_credentials(p, process, wanted.host, None)
-        return envp, home, emit_lookup(p, process)
-    found: list[Register] = []
-
-    def look_up_and_load(p: Program) -> None:
-        # Looked up first: the fewer calls stand behind the filter, the fewer it must allow.
-        found.append(emit_lookup(p, process))
-        load_filter(p)
-
-    emit_credentials(p, process, wanted.host, look_up_and_load)
-    return envp, home, found[0]
-
-
-def _filter_loader(wanted: Birth) -> Callable[[Program], None] | None:
-    seccomp = wanted.config.linux.seccomp
-    if seccomp is None:
-        return None
-    compiled = compile_filter(seccomp, wanted.host.machine)
-    return lambda p: emit_filter(p, compiled)

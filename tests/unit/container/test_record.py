@@ -23,6 +23,7 @@ def record(**changes: object) -> ContainerRecord:
         "has_private_pid_namespace": False,
         "poststart": (Hook(path="/bin/true", args=("true", "x"), env=("A=b",), timeout=3),),
         "poststop": (Hook(path="/bin/false"),),
+        "config": {"process": {"args": ["sh"]}},
         "start_failures": {"7": "exec /x: {errno}"},
     }
     return ContainerRecord(**{**values, **changes})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cli.runtime import Runtime
 
 WORKERS = 8
-PREFIX = f"clisoak-{os.getpid()}"
+PREFIX = f"clitest-{os.getpid()}-"  # what Runtime.new_id begins with
 
 
 def traces() -> dict[str, list[str]]:
@@ -38,7 +38,6 @@ def traces() -> dict[str, list[str]]:
 
 
 def belongs_to_us(pid: str) -> bool:
-    """By cgroup, or by name of a process that is not a test."""
     try:
         return PREFIX in Path(f"/proc/{pid}/cgroup").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -49,8 +48,8 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def cycle(runtime: Runtime, bundle: Bundle, number: int) -> None:
-    container_id = f"{PREFIX}-{number}"
+def cycle(runtime: Runtime, bundle: Bundle) -> None:
+    container_id = runtime.new_id()
     argv = [PATH, "--root", str(runtime.state_root)]
     for words in (["create", "-b", str(bundle.path), container_id], ["start", container_id]):
         subprocess.run([*argv, *words], check=True, timeout=60, stdin=subprocess.DEVNULL)
@@ -63,7 +62,7 @@ def soak(runtime: Runtime, bundle: Bundle, count: int, workers: int) -> None:
     bundle.save()
     open_before = descriptors()
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda number: cycle(runtime, bundle, number), range(count)))
+        list(pool.map(lambda _number: cycle(runtime, bundle), range(count)))
     wait_until(lambda: not any(traces().values()))
     assert os.listdir(runtime.state_root) == []
     assert descriptors() == open_before

@@ -55,6 +55,7 @@ def cycle(runtime: Runtime, bundle: Bundle) -> None:
         subprocess.run([*argv, *words], check=True, timeout=60, stdin=subprocess.DEVNULL)
     runtime.wait_for(container_id, "stopped")
     subprocess.run([*argv, "delete", container_id], check=True, timeout=60, stdin=subprocess.DEVNULL)
+    runtime.ids.remove(container_id)  # `traces` looks for all of them at once
 
 
 def soak(runtime: Runtime, bundle: Bundle, count: int, workers: int) -> None:

@@ -42,4 +42,8 @@ def os_error_line(error: OSError) -> str:
 
 def prefix_of(arguments: Arguments) -> str:
     is_usage = arguments.usage_error is not None
-    return f"{arguments.program} {arguments.command} failed: " if arguments.command in PREFIXED and not is_usage else ""
+    if is_usage:
+        return ""
+    if arguments.command == "exec":
+        return "exec failed: "  # runc's own words are without its name here
+    return f"{arguments.program} {arguments.command} failed: " if arguments.command in PREFIXED else ""

@@ -1,7 +1,8 @@
 """Every option of every command, as one table: parsing, help texts and their tests all read it.
 
 A flag is (names, kind, default, what it does).  The first name is the attribute of `Arguments` (`pid-file` is
-`pid_file`); the kinds are SWITCH (a boolean), WORD (any text) and COUNT (an integer that is not negative).
+`pid_file`); the kinds are SWITCH (a boolean), WORD (any text), COUNT (an integer that is not negative) and MANY (any
+text, each time it is given).
 A command is (synopsis, fewest, most positional arguments, one line about it, flags); HIDDEN flags are not in the
 help texts.  Only what works is here.
 """
@@ -11,13 +12,17 @@ from __future__ import annotations
 SWITCH = "switch"
 WORD = "word"
 COUNT = "count"
+MANY = "many"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Flag = tuple[tuple[str, ...], str, bool | str | int, str]
+    Flag = tuple[tuple[str, ...], str, bool | str | int | tuple[str, ...], str]
     Command = tuple[str, int, int, str, tuple[Flag, ...]]
 
 HIDDEN = ""
+MOST_WORDS = 1 << 20  # positional arguments of a command that passes them on
+# After the container id everything belongs to somebody else: flags end there.
+FLAGS_FIRST = frozenset(("exec", "ps"))
 
 HELP: Flag = (("help", "h"), SWITCH, False, "show this help")
 
@@ -52,6 +57,33 @@ COMMANDS: dict[str, Command] = {
         1,
         "delete a stopped container and everything kept for it",
         ((("force", "f"), SWITCH, False, "kill it first; no error when there is no such container"), HELP),
+    ),
+    "exec": (
+        "<container-id> <command> [argument ...]",
+        1,
+        MOST_WORDS,
+        "run another process in a running container",
+        (
+            (("console-socket",), WORD, "", "AF_UNIX socket that is sent the process's terminal (its master side)"),
+            (("pidfd-socket",), WORD, "", "AF_UNIX socket that is sent a pidfd of the process"),
+            (("cwd",), WORD, "", "its working directory in the container"),
+            (("env", "e"), MANY, (), "a NAME=value for its environment; may be repeated"),
+            (("tty", "t"), SWITCH, False, "give it a terminal"),
+            (("user", "u"), WORD, "", "its uid or uid:gid"),
+            (("additional-gids", "g"), MANY, (), "another group id for it; may be repeated"),
+            (("process", "p"), WORD, "", "a file with the process as JSON"),
+            (("detach", "d"), SWITCH, False, "return once it runs"),
+            (("pid-file",), WORD, "", "write its process id to this file"),
+            (("process-label",), WORD, "", "its SELinux label"),
+            (("apparmor",), WORD, "", "its AppArmor profile"),
+            (("no-new-privs",), SWITCH, False, "set no_new_privs for it"),
+            (("cap", "c"), MANY, (), "a capability to add; may be repeated"),
+            (("preserve-fds",), COUNT, 0, "hand on this many descriptors after the standard ones and $LISTEN_FDS"),
+            (("cgroup",), MANY, (), "run it in [controller,...:]path below the container's cgroup"),
+            (("ignore-paused",), SWITCH, False, "also in a paused container"),
+            (("no-subreaper",), SWITCH, False, HIDDEN),
+            HELP,
+        ),
     ),
     "explain": (
         "",

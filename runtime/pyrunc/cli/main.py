@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posix
+from errno import EBADF
 
 from pyrunc import VERSION, log
 from pyrunc.cli.flags import COMMANDS
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
     from pyrunc.cli.parse import Arguments
 
 FAILED = 1
+EXEC_FAILED = 255  # exec's other codes are the process's own
 NO_SUCH_COMMAND = 3  # as runc's command line library
 HELP_NAMES = ("", "help", "h")
 INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
 
-MAKING = ("create", "run")
+MAKING = ("create", "exec", "run")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command in argv (argv[0] is the program's name) and return the exit code."""
+    open_standard_descriptors()
     arguments = parse_arguments(argv, posix.environ, posix.geteuid())
     try:
         missing = missing_descriptor(arguments)
@@ -41,7 +44,19 @@ def main(argv: Sequence[str]) -> int:
         from pyrunc.cli.failures import report  # with what only failures need
 
         report(arguments, error)
-        return FAILED
+        return EXEC_FAILED if arguments.command == "exec" and arguments.usage_error is None else FAILED
+
+
+def open_standard_descriptors() -> None:
+    """/dev/null for those the caller closed: else what we open takes their numbers, and the container gets it."""
+    for number in (0, 1, 2):
+        try:
+            posix.fstat(number)
+        except OSError as error:
+            if error.errno != EBADF:
+                raise
+            # The lowest free number is this one; open(2) as Python has it closes on exec (PEP 446).
+            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
 
 
 def missing_descriptor(arguments: Arguments) -> UsageError | None:

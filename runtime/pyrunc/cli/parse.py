@@ -10,7 +10,7 @@ from __future__ import annotations
 import posix
 from errno import ENOENT
 
-from pyrunc.cli.flags import COMMANDS, COUNT, GLOBAL_FLAGS, SWITCH
+from pyrunc.cli.flags import COMMANDS, COUNT, FLAGS_FIRST, GLOBAL_FLAGS, MANY, SWITCH
 from pyrunc.errors import UsageError
 from pyrunc.log import quote
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pyrunc.cli.flags import Flag
 
-    Value = bool | str | int
+    Value = bool | str | int | tuple[str, ...]
 
 BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -68,6 +68,19 @@ class Arguments:
     json: bool
     rootless_spec: bool
 
+    process: str
+    cwd: str
+    env: tuple[str, ...]
+    tty: bool
+    user: str
+    additional_gids: tuple[str, ...]
+    process_label: str
+    apparmor: str
+    no_new_privs: bool
+    cap: tuple[str, ...]
+    cgroup: tuple[str, ...]
+    ignore_paused: bool
+
     @property
     def container_id(self) -> str:
         return self.positional[0]
@@ -98,7 +111,8 @@ def parse_arguments(argv: Sequence[str], environment: Mapping[bytes, bytes], eff
 
 def _parse_command(arguments: Arguments) -> str | None:
     _synopsis, fewest, most, _line, flags = COMMANDS[arguments.command]
-    values, rest, problem = parse_flags(flags, arguments.positional, interspersed=True)
+    interspersed = arguments.command not in FLAGS_FIRST
+    values, rest, problem = parse_flags(flags, arguments.positional, interspersed=interspersed)
     if "rootless" in values:  # `spec --rootless` is not the program's --rootless
         values["rootless_spec"] = values.pop("rootless")
     _set(arguments, values)
@@ -185,6 +199,9 @@ def _store(values: dict[str, Value], flag: Flag, spelled: str, value: str) -> st
         if not 0 <= count <= LARGEST_COUNT:
             return f"invalid value {quote(value)} for flag -{spelled}: value out of range"
         values[names[0]] = count
+    elif kind == MANY:
+        before = values[names[0]]
+        values[names[0]] = (*(before if isinstance(before, tuple) else ()), value)
     else:
         values[names[0]] = value
     return None

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from ocispec.config import Config, Process
     from pyrunc.cgroups.writes import ResourcePlan
+    from pyrunc.container.execute import ExecOptions
     from pyrunc.container.options import CreateOptions
     from pyrunc.container.store import Directory, Store
     from pyrunc.kernel.host import Host
@@ -225,7 +226,7 @@ def _make(
         complete = _with_process(record, pid)
         directory.save(complete)
         made.append(Created(record=complete, stage=parent.stage, has_terminal=wanted.has_console_socket))
-        _hand_over(options, parent.stage)
+        hand_over(options, parent.stage)
         ready(made[0])
 
     callbacks = Callbacks(hook_state=lambda pid, status: _state_bytes(record, status, pid), ready=is_ready)
@@ -267,7 +268,7 @@ def _run_poststop(record: ContainerRecord) -> None:
     run_hooks("poststop", record.poststop, _state_bytes(record, "stopped", 0), record.bundle)
 
 
-def _hand_over(options: CreateOptions, stage: Stage) -> None:
+def hand_over(options: CreateOptions | ExecOptions, stage: Stage) -> None:
     """The pid, to those who asked for it.  The file is complete when it appears, with no newline (go-runc, conmon)."""
     if options.pidfd_socket:
         with during(f"send the pidfd to {options.pidfd_socket}"), connect(options.pidfd_socket) as receiver:

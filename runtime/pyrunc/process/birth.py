@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyrunc.program.operations import Pointer, Register
 
 _SIGKILL = 9
+_SOCKET = 3
 _SIG_SETMASK = 2
 _SIGSET_SIZE = 8
 _SIGACTION_SIZE = 32  # struct sigaction of the system call: handler, flags, restorer, mask (rt_sigaction(2))
@@ -81,6 +82,14 @@ def emit_wait_for_start(p: Program, own_descriptors: Register, fifo: int, above:
     p.close(own_descriptors)
     report = p.result("fcntl", opened, F_DUPFD_CLOEXEC, above, doing="move the exec fifo")
     p.close(opened)
+    p.report(report)
+    return report
+
+
+def emit_move_socket(p: Program, above: int) -> Register:
+    """exec has no fifo: its parent is there until execve(2), and hears of failures on the socket to the end."""
+    report = p.result("fcntl", _SOCKET, F_DUPFD_CLOEXEC, above, doing="move the socket")
+    p.call("close", _SOCKET, doing="close")
     p.report(report)
     return report
 

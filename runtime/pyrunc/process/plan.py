@@ -41,7 +41,6 @@ from pyrunc.security.lsm import emit_key_label, emit_label
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-
     from ocispec.config import Config, Process
     from pyrunc.cgroups.place import ContainerCgroup
     from pyrunc.kernel.host import Host

@@ -57,18 +57,36 @@ def emit_console(p: Program, root: Register, inputs: RootfsInputs) -> None:
     if process is None or inputs.console_fd < 0:
         # Nobody would hold the master: the terminal is hung up at once.  create says it sooner, in runc's words.
         raise ConfigError("process.terminal: there is no console socket to send the terminal to")
+    emit_terminal(p, root, process, inputs.console_fd, inputs.spare_fd)
+
+
+def emit_terminal(
+    p: Program,
+    root: Register,
+    process: Process,
+    console_fd: int,
+    spare_fd: int,
+    *,
+    is_exec: bool = False,
+    proc: Register | None = None,
+) -> None:
+    """A new terminal for the process; /dev/console is the container's own, not that of an `exec`.
+
+    `proc`: see rootfs/host.py.
+    """
     paths = RootPaths(p, root)
     facts = Facts(p)
     with p.at("process.terminal", "/dev/pts/ptmx"):
-        master = _emit_open_multiplexer(p, paths, facts, inputs.spare_fd)
+        master = _emit_open_multiplexer(p, paths, facts, spare_fd, proc)
         p.call("ioctl", master, TIOCSPTLCK, p.constant(bytes(4)), doing="unlock the terminal")
         flags = O_RDWR | O_NOCTTY | O_CLOEXEC
         terminal = p.result("ioctl", master, TIOCGPTPEER, flags, doing="open the terminal")
         _emit_size_and_owner(p, master, terminal, process)
-    with p.at("process.terminal", "/dev/console"):
-        _emit_mount(p, paths, facts, terminal)
+    if not is_exec:
+        with p.at("process.terminal", "/dev/console"):
+            _emit_mount(p, paths, facts, terminal)
     with p.at("process.terminal", "console socket"):
-        _emit_send(p, master, inputs.console_fd, inputs.spare_fd)
+        _emit_send(p, master, console_fd, spare_fd)
         p.close(master)
         for descriptor in (0, 1, 2):
             p.call("dup3", terminal, descriptor, 0, doing=f"make it descriptor {descriptor}")
@@ -76,7 +94,9 @@ def emit_console(p: Program, root: Register, inputs: RootfsInputs) -> None:
         p.close(terminal)
 
 
-def _emit_open_multiplexer(p: Program, paths: RootPaths, facts: Facts, spare_fd: int) -> Register:
+def _emit_open_multiplexer(
+    p: Program, paths: RootPaths, facts: Facts, spare_fd: int, proc: Register | None
+) -> Register:
     looked_at = paths.open_existing("/dev/pts/ptmx")
     facts.read(p, looked_at)
     major, minor = _MULTIPLEXER
@@ -87,7 +107,7 @@ def _emit_open_multiplexer(p: Program, paths: RootPaths, facts: Facts, spare_fd:
     file_system = p.scratch(128)  # struct statfs: 120 bytes
     p.call("fstatfs", looked_at, file_system, doing="look at its file system")
     p.check(file_system.field(0, 8), DEVPTS_SUPER_MAGIC, doing=wrong, errno=EXDEV)
-    master = emit_reopen(p, looked_at, O_RDWR | O_NOCTTY, spare_fd, doing="open it")
+    master = emit_reopen(p, looked_at, O_RDWR | O_NOCTTY, spare_fd, doing="open it", proc=proc)
     p.close(looked_at)
     return master
 

@@ -42,10 +42,18 @@ def emit_if_absent(p: Program, path: str, absent: Target, errno: int) -> None:
     p.call("faccessat", AT_FDCWD, path, F_OK, doing=f"look for {path}", tolerate=(errno,), otherwise=absent)
 
 
-def emit_reopen(p: Program, descriptor: Register, flags: int, spare_fd: int, *, doing: str) -> Register:
-    """What an O_PATH descriptor stands for, opened for use."""
+def emit_reopen(
+    p: Program, descriptor: Register, flags: int, spare_fd: int, *, doing: str, proc: Register | None = None
+) -> Register:
+    """What an O_PATH descriptor stands for, opened for use.
+
+    `proc` is a descriptor of the host's /proc, for a process that has no path to it any more (exec).
+    """
     p.call("dup3", descriptor, spare_fd, O_CLOEXEC, doing=doing)
-    opened = emit_open(p, f"/proc/self/fd/{spare_fd}", flags, doing=doing)
+    if proc is None:
+        opened = emit_open(p, f"/proc/self/fd/{spare_fd}", flags, doing=doing)
+    else:
+        opened = p.result("openat", proc, f"self/fd/{spare_fd}", flags | O_CLOEXEC, 0, doing=doing)
     p.call("close", spare_fd, doing="close")
     return opened
 

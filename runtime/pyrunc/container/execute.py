@@ -1,0 +1,207 @@
+"""exec: another process in a running container, from its record alone (runtime.md has no word for it: runc's exec).
+
+Nothing of ours runs in the container but the sealed stage, which joins everything itself: process/plan_exec.py.
+"""
+
+from __future__ import annotations
+
+import posix
+from errno import EBUSY, ENOENT, EOPNOTSUPP, ESRCH
+
+from ocispec.config import read_config
+from ocispec.record import Record, replace
+from pyrunc import log
+from pyrunc.cgroups.fs import open_v2_directory
+from pyrunc.cgroups.place import from_json
+from pyrunc.container.create import hand_over
+from pyrunc.container.status import PAUSED, STOPPED, status_of
+from pyrunc.container.subcgroup import below, where_init_is
+from pyrunc.errors import KernelError, StateError, UsageError, during
+from pyrunc.kernel.constants import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    O_CLOEXEC,
+    O_DIRECTORY,
+    O_PATH,
+)
+from pyrunc.kernel.files import Fd
+from pyrunc.kernel.processes import open_pidfd, set_child_subreaper
+from pyrunc.kernel.signals import open_signals
+from pyrunc.kernel.sockets import connect, receive_descriptor, socket_pair
+from pyrunc.process.credentials import credential_warnings
+from pyrunc.process.descriptors import CONSOLE, FIRST, preserved
+from pyrunc.process.exec_parent import run_exec
+from pyrunc.process.host import read_host
+from pyrunc.process.parent import Opened
+from pyrunc.process.plan_exec import INIT, INIT_ROOT, Execution, compile_exec
+from pyrunc.process.relay import Terminal, exit_code, relay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocispec.config import Config, Process
+    from pyrunc.cgroups.place import ContainerCgroup
+    from pyrunc.container.record import ContainerRecord
+    from pyrunc.container.store import Store
+    from pyrunc.process.plan_exec import ExecPlan
+    from pyrunc.process.spawn import Stage
+
+_NAMESPACES = (
+    ("user", CLONE_NEWUSER),
+    ("cgroup", CLONE_NEWCGROUP),
+    ("ipc", CLONE_NEWIPC),
+    ("uts", CLONE_NEWUTS),
+    ("net", CLONE_NEWNET),
+    ("pid", CLONE_NEWPID),
+    ("time", CLONE_NEWTIME),
+    ("mnt", CLONE_NEWNS),
+)
+
+
+class ExecOptions(Record):
+    """What a command line asks of an exec, defaults resolved."""
+
+    container_id: str
+    change: Callable[[Config], Process]  # the container's config -> the process to run
+    detach: bool = False
+    pid_file: str = ""
+    console_socket: str = ""
+    pidfd_socket: str = ""
+    preserve_fds: int = 0
+    cgroups: tuple[str, ...] = ()  # [controllers:]path below the container's cgroup
+    ignore_paused: bool = False
+    subreaper: bool = True
+
+
+def execute(store: Store, options: ExecOptions) -> int:
+    """Run the process: 0 when it is detached, else how it ended, as a shell says it."""
+    record = store.load(options.container_id)
+    _check_status(record, store, ignore_paused=options.ignore_paused)
+    config = read_config(record.config)
+    process = options.change(config)
+    _check_console(options, terminal=process.terminal)
+    if options.detach:
+        with _console(options) as console:
+            _start(record, config, process, options, console)
+        return 0
+    if options.subreaper:
+        set_child_subreaper()
+    ours, theirs = socket_pair()
+    with open_signals() as signals, ours, theirs:
+        stage = _start(record, config, process, options, theirs)
+        if not process.terminal:
+            return exit_code(relay(stage.pid, stage.pidfd, signals, None))
+        with Terminal(receive_descriptor(ours)) as terminal:
+            return exit_code(relay(stage.pid, stage.pidfd, signals, terminal))
+
+
+def _check_status(record: ContainerRecord, store: Store, *, ignore_paused: bool) -> None:
+    status = status_of(record, store.root)
+    if status == STOPPED or record.pid == 0:
+        raise StateError("cannot exec in a stopped container")
+    if status == PAUSED and not ignore_paused:
+        raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
+
+
+def _check_console(options: ExecOptions, *, terminal: bool) -> None:
+    if options.detach and terminal and not options.console_socket:
+        raise UsageError("cannot allocate tty if runc will detach without setting console socket")
+    if options.console_socket and not (options.detach and terminal):
+        raise UsageError("cannot use console socket if runc will not detach or allocate tty")
+
+
+def _console(options: ExecOptions) -> Fd:
+    if not options.console_socket:
+        return Fd(-1)
+    with during(f"connect to the console socket {options.console_socket}"):
+        return connect(options.console_socket)
+
+
+def _start(record: ContainerRecord, config: Config, process: Process, options: ExecOptions, console: Fd) -> Stage:
+    """The process, executing its program."""
+    host = read_host()
+    for warning in credential_warnings(process, host):
+        log.debug(warning)
+    pidfd = open_pidfd(record.pid)
+    if pidfd is None:
+        raise StateError("cannot exec in a stopped container")
+    with Opened() as opened:
+        opened.own(INIT, pidfd)
+        if process.terminal:
+            opened.borrow(CONSOLE, console.number)
+        for index in range(options.preserve_fds):
+            opened.borrow(preserved(index), FIRST + index)
+        namespaces = _other_namespaces(record.pid)
+        has_own_root = not namespaces & CLONE_NEWNS and _open_root(opened, record.pid)
+        cgroup = below(from_json(record.cgroup), options.cgroups)
+        wanted = Execution(
+            container_id=record.container_id,
+            config=config,
+            process=process,
+            host=host,
+            cgroup=cgroup,
+            namespaces=namespaces,
+            has_own_root=has_own_root,
+            has_console_socket=process.terminal,
+            preserve_fds=options.preserve_fds,
+        )
+        with during("unable to start container process"):
+            return _run(wanted, opened, cgroup, record, lambda stage: hand_over(options, stage))
+
+
+def _run(
+    wanted: Execution,
+    opened: Opened,
+    cgroup: ContainerCgroup,
+    record: ContainerRecord,
+    ready: Callable[[Stage], None],
+) -> Stage:
+    """In the container's cgroup; in init's when that has moved on and left one that takes no processes (v2, EBUSY)."""
+    plan: ExecPlan = compile_exec(wanted)
+    try:
+        with open_v2_directory(cgroup) or Fd(-1) as v2:
+            return run_exec(plan, wanted, opened.numbers, v2.number, ready)
+    except OSError as error:
+        if error.errno not in (EBUSY, ENOENT, EOPNOTSUPP):
+            raise
+        moved = where_init_is(cgroup, record.pid)
+        if moved == cgroup:
+            raise KernelError(error.errno) from error
+    wanted = replace(wanted, cgroup=moved)
+    with open_v2_directory(moved) or Fd(-1) as v2:
+        return run_exec(compile_exec(wanted), wanted, opened.numbers, v2.number, ready)
+
+
+def _other_namespaces(pid: int) -> int:
+    """CLONE_NEW* flags of the namespaces in which `pid` is not where we are."""
+    flags = 0
+    for name, flag in _NAMESPACES:
+        try:
+            theirs = posix.stat(f"/proc/{pid}/ns/{name}")
+        except OSError as error:
+            if error.errno == ESRCH:
+                raise StateError("cannot exec in a stopped container") from error
+            if error.errno == ENOENT and name == "time":  # a kernel without CONFIG_TIME_NS
+                continue
+            raise
+        ours = posix.stat(f"/proc/self/ns/{name}")
+        if (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino):
+            flags |= flag
+    return flags
+
+
+def _open_root(opened: Opened, pid: int) -> bool:
+    """Init's root, when it is in our mount namespace and another one than ours (a container without one of its own)."""
+    path = f"/proc/{pid}/root"
+    theirs, ours = posix.stat(path), posix.stat("/")
+    if (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino):
+        return False
+    opened.own(INIT_ROOT, Fd(posix.open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)))
+    return True

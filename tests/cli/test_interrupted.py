@@ -5,12 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
-from cli.bundle import Bundle
+
 from cli.runtime import PATH, Runtime, cgroups_of, pids_of, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cli.bundle import Bundle
 
 pytestmark = pytest.mark.pyrunc_only("runc leaves the init, the cgroup and the directory of a killed create")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from pyrunc.errors import StageFailed
 from pyrunc.kernel.files import Fd
 from pyrunc.kernel.processes import ignored_signals, open_pidfd, start_time, wait_for_exit
@@ -127,7 +128,7 @@ def test_descriptors_signals_and_image(stages: list[Stage], tmp_path: Path) -> N
     assert status["SigIgn"].strip("0") == status["SigBlk"].strip("0") == status["SigCgt"].strip("0") == ""
     assert int(status["VmRSS"].split()[0]) <= 100
     assert os.readlink(f"/proc/{stage.pid}/exe").startswith("/memfd:pyrunc")
-    with pytest.raises(OSError, match="Text file busy|Operation not permitted|Permission denied"):
+    with pytest.raises(OSError, match=r"Text file busy|Operation not permitted|Permission denied"):
         os.open(f"/proc/{stage.pid}/exe", os.O_WRONLY)
 
 

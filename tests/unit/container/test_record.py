@@ -1,6 +1,7 @@
 """ContainerRecord and state.json are the same thing."""
 
 import pytest
+
 from ocispec.config import Hook
 from pyrunc import jsonio
 from pyrunc.container.record import VERSION, ContainerRecord, from_json, to_json

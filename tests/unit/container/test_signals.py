@@ -1,6 +1,7 @@
 """How signals may be spelled."""
 
 import pytest
+
 from pyrunc.container.kill import parse_signal
 from pyrunc.errors import UsageError
 

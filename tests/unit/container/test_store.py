@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.store import Store, check_id
 from pyrunc.errors import StateError
@@ -19,9 +20,7 @@ def test_ids(container_id: str) -> None:
     assert check_id(container_id) == container_id
 
 
-@pytest.mark.parametrize(
-    "container_id", ["", ".", "..", ".a", "a/b", "../x", "a b", "a\n", "ä", "a\0", "٣", "a" * 256]
-)
+@pytest.mark.parametrize("container_id", ["", ".", "..", ".a", "a/b", "../x", "a b", "a\n", "ä", "a\0", "٣", "a" * 256])
 def test_what_is_no_id(container_id: str) -> None:
     with pytest.raises(StateError, match="invalid container ID format"):
         check_id(container_id)
@@ -50,16 +49,15 @@ def test_an_id_is_given_once(tmp_path: Path) -> None:
 def test_absent(tmp_path: Path) -> None:
     store = Store(f"{tmp_path}/nothing")
     for action in (store.load, store.open):
-        with pytest.raises(StateError, match="^container does not exist$"):
+        with pytest.raises(StateError, match=r"^container does not exist$"):
             action("c1")
     assert not os.path.exists(f"{tmp_path}/nothing")
 
 
 def test_one_command_at_a_time(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with store.create("c1"):
-        with pytest.raises(StateError, match="another command"):
-            store.open("c1", wait=False)
+    with store.create("c1"), pytest.raises(StateError, match="another command"):
+        store.open("c1", wait=False)
     with store.open("c1", wait=False) as directory:
         assert directory.path == f"{tmp_path}/c1"
 
@@ -82,5 +80,5 @@ def test_a_state_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
         directory.save(RECORD)
     path = tmp_path / "c1" / "state.json"
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(StateError, match="^state.json is damaged: "):
+    with pytest.raises(StateError, match=r"^state.json is damaged: "):
         store.load("c1")

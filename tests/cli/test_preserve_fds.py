@@ -85,6 +85,17 @@ def test_log_file_is_never_handed_on(runtime: Runtime, bundle: Bundle, tmp_path:
     assert "descriptor 3 is not open" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.pyrunc_only("runc 1.1.5 hands on what it finds there")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_descriptors(runtime: Runtime, bundle: Bundle, closed: str) -> None:
+    """Without care our own files would take their numbers and get into the container."""
+    bundle.shell("for fd in 0 1 2; do all=$all$(readlink /proc/1/fd/$fd)\\;; done; echo $all > /out")
+    bundle.save()
+    run = [PATH, "--root", str(runtime.state_root), "run", "-b", str(bundle.path), runtime.new_id()]
+    runtime.raw(["sh", "-c", f'exec "$@" </dev/null >/dev/null 2>/dev/null {closed}', "sh", *run]).ok()
+    assert (bundle.rootfs / "out").read_text() == "/dev/null;" * 3 + "\n"
+
+
 def test_descriptor_that_is_not_open(runtime: Runtime, bundle: Bundle) -> None:
     bundle.save()
     runtime("run", "-b", bundle.path, "--preserve-fds", "500", runtime.new_id()).failed()

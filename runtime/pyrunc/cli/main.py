@@ -56,7 +56,7 @@ def open_standard_descriptors() -> None:
             if error.errno != EBADF:
                 raise
             # The lowest free number is this one; open(2) as Python has it closes on exec (PEP 446).
-            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
+            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)  # noqa: FBT003
 
 
 def missing_descriptor(arguments: Arguments) -> UsageError | None:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import posix
 from time import gmtime, monotonic, strftime
 
+from pyrunc.errors import during
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -83,7 +85,8 @@ def debug(message: str) -> None:
 
 def say(text: str) -> None:
     """What a command was asked for, to stdout."""
-    write_all(STDOUT, encode(text))
+    with during("write to standard output"):
+        write_all(STDOUT, encode(text))
 
 
 def _write(level: str, message: str) -> None:

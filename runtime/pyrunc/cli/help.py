@@ -27,6 +27,12 @@ Later changes of config.json do not matter to the container.""",
     "delete": """\
 A container that still runs is not deleted, unless --force is given.  A container that was created but never
 started is killed and deleted.""",
+    "exec": """\
+Options stand before the id: what follows it is the command's.  The process has the container's own environment,
+user, capabilities and limits, changed by the options, or is what the file of --process says.  The exit code is the
+process's own, and 255 when there was none:
+
+    # {program} exec ID ps""",
     "explain": """\
 Nothing is executed: this compiles the bundle's config.json and prints what `{program} create` would do on this
 machine, step by step, with the place in config.json each step comes from.""",

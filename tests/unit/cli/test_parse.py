@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from pyrunc.cli.flags import COMMANDS, COUNT, GLOBAL_FLAGS, SWITCH, WORD
+from pyrunc.cli.flags import COMMANDS, COUNT, GLOBAL_FLAGS, MANY, SWITCH, WORD
 from pyrunc.cli.parse import Arguments, default_root, parse_arguments, program_name
 
 
@@ -63,6 +63,12 @@ def test_switches(spelled: str, value: bool) -> None:
     (["run", "-d", "--keep", "--preserve-fds", "3", "c1"], {"detach": True, "keep": True, "preserve_fds": 3}),
     (["run", "--preserve-fds=0x10", "c1"], {"preserve_fds": 16}),
     (["run", "--preserve-fds=010", "c1"], {"preserve_fds": 8}),
+        (
+            ["exec", "-e", "A=1", "--env=B=", "c1", "ls", "-e", "--", "x"],
+            {"env": ("A=1", "B="), "positional": ("c1", "ls", "-e", "--", "x")},
+        ),
+        (["exec", "c1"], {"env": (), "positional": ("c1",)}),
+        (["exec", "-t", "-u", "1:2", "-g", "3", "-g", "4", "c1", "sh"], {"tty": True, "additional_gids": ("3", "4")}),
     (["spec", "--rootless"], {"rootless_spec": True, "rootless": "auto"}),
     (["--rootless=true", "spec"], {"rootless_spec": False, "rootless": "true"}),
     (["--systemd-cgroup=false", "--debug", "list", "-q"], {"systemd_cgroup": False, "quiet": True}),
@@ -109,6 +115,9 @@ def test_accepted(words: list[str], wanted: dict[str, Any]) -> None:
         (["state", "a", "-x"], 'pyrunc: "state" requires exactly 1 argument(s)'),
         (["kill"], 'pyrunc: "kill" requires a minimum of 1 argument(s)'),
         (["kill", "a", "9", "x"], 'pyrunc: "kill" requires a maximum of 2 argument(s)'),
+        (["exec"], 'pyrunc: "exec" requires a minimum of 1 argument(s)'),
+        (["exec", "--env"], "flag needs an argument: -env"),
+        (["exec", "-x", "c1", "ls"], "flag provided but not defined: -x"),
         (["list", "x"], 'pyrunc: "list" requires exactly 0 argument(s)'),
         (["kill", "-9", "c"], "flag provided but not defined: -9"),
         (["--rootless=maybe", "list"], 'invalid value "maybe" for flag -rootless: must be true, false or auto'),
@@ -157,14 +166,14 @@ def test_program_name(called: str, name: str) -> None:
 def test_every_flag_has_a_typed_attribute() -> None:
     """`Arguments` is declared by hand for the type checker: the table and it must agree."""
     hints = get_type_hints(Arguments, localns={"UsageError": object})
-    kinds = {SWITCH: bool, WORD: str, COUNT: int}
+    kinds = {SWITCH: bool, WORD: str, COUNT: int, MANY: tuple[str, ...]}
     wanted = {"program": str, "command": str, "root_given": bool, "rootless_spec": bool}
     for command, flags in [("", GLOBAL_FLAGS), *((name, row[4]) for name, row in COMMANDS.items())]:
         for names, kind, default, _words in flags:
             attribute = names[0].replace("-", "_")
             if (command, attribute) != ("spec", "rootless"):
-                assert wanted.setdefault(attribute, kinds[kind]) is kinds[kind], attribute
-            assert type(default) is kinds[kind]
+                assert wanted.setdefault(attribute, kinds[kind]) == kinds[kind], attribute
+            assert type(default) is (tuple if kind == MANY else kinds[kind])
     hints.pop("positional"), hints.pop("usage_error")
     assert hints == wanted
 

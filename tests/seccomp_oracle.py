@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
+import pickle
 import re
+import select
+import signal
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
-import pyseccomp
+import pyseccomp  # type: ignore[import-untyped]
 
 from ocispec.record import replace
 
@@ -27,11 +31,17 @@ _ACTIONS = {
     "SCMP_ACT_NOTIFY": pyseccomp.NOTIFY,
 }
 _NATIVE = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
+DEADLINE = 2.0  # seconds; libseccomp needs milliseconds
 _OPTIMIZE = 8  # SCMP_FLTATR_CTL_OPTIMIZE, seccomp.h: 2 is a binary tree
 
 
 def token(architecture: str) -> int:
     return int(getattr(pyseccomp.Arch, architecture.removeprefix("SCMP_ARCH_")))
+
+
+def resolved(architecture: str, name: str) -> int:
+    """The number; below -1 a pretended one: multiplexed, or no call of this architecture; -1: unknown."""
+    return int(pyseccomp.resolve_syscall(token(architecture), name))
 
 
 def knows(name: str) -> bool:
@@ -41,10 +51,10 @@ def knows(name: str) -> bool:
 
 def _action(word: str, code: int | None) -> int:
     if word == "SCMP_ACT_ERRNO":
-        return pyseccomp.ERRNO(errno.EPERM if code is None else code)
+        return int(pyseccomp.ERRNO(errno.EPERM if code is None else code))
     if word == "SCMP_ACT_TRACE":
-        return pyseccomp.TRACE(errno.EPERM if code is None else code)
-    return _ACTIONS[word]
+        return int(pyseccomp.TRACE(errno.EPERM if code is None else code))
+    return int(_ACTIONS[word])
 
 
 def _conditions(rule: SyscallRule) -> list[list[pyseccomp.Arg]]:
@@ -96,6 +106,31 @@ def ask(profile: Seccomp, machine: str, *, optimize: bool = False) -> Opinion:
     if optimize:
         target.set_attr(_OPTIMIZE, 2)
     return Opinion(profile, _exported(target.export_bpf), tree)
+
+
+def ask_in_time(profile: Seccomp, machine: str, *, optimize: bool = False) -> Opinion | None:
+    """`ask` in a forked child, because seccomp_rule_add(3) loops for ever on one profile in some thousand: None."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with os.fdopen(writer, "wb") as answers:
+                pickle.dump(ask(profile, machine, optimize=optimize), answers)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answers:
+        answered, _, _ = select.select([answers], [], [], DEADLINE)
+        if not answered:
+            os.kill(child, signal.SIGKILL)
+        answer = answers.read()
+    _, status = os.waitpid(child, 0)
+    if not answered:
+        return None
+    assert status == 0, "libseccomp refused: the traceback stands above"
+    opinion: Opinion = pickle.loads(answer)
+    return opinion
 
 
 def _exported(export: Callable[[IO[bytes]], None]) -> bytes:
@@ -174,7 +209,7 @@ def decide(tree: Tree, architecture: str, number: int, arguments: tuple[int, ...
     elif word == "x32":
         section = tree.get("x86_64")
     if section is None:
-        return pyseccomp.KILL
+        return int(pyseccomp.KILL_THREAD)
     calls, default = section
     found = _walk(calls.get(number, []), arguments)
     return default if found is None else found

@@ -9,7 +9,7 @@ both filters on thousands of random profiles.  In its words, where the spec has 
 
 * a rule whose action is the default action is left out, and so are system calls nobody knows;
 * of the rules for a call the first without conditions decides; else those whose conditions hold, the most specific
-  first (see `_specificity`), whatever their order in the profile;
+  first (seccomp_tree), whatever their order in the profile;
 * conditions of one rule must all hold; but when two of them are about the same argument each counts as a rule of
   its own (so does runc, and profiles from before libseccomp could combine conditions rely on it);
 * where arguments have 32 bits (x32 too) the upper half of a value is not compared;

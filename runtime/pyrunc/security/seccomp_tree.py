@@ -161,7 +161,7 @@ def _ordered(alternatives: Sequence[Alternative], bits: int) -> tuple[Alternativ
     different = tuple(dict.fromkeys(alternatives))
     if len({action for _, action in different}) == 1:
         return different
-    seen: dict[Condition | tuple[int, int, int, int], int] = {}
+    seen: dict[tuple[int, ...], int] = {}
 
     def ranks(alternative: Alternative) -> list[tuple[int, ...]]:
         return [rank for condition in alternative[0] for rank in _specificity(condition, bits, seen)]
@@ -170,9 +170,7 @@ def _ordered(alternatives: Sequence[Alternative], bits: int) -> tuple[Alternativ
     return tuple(alternative for _, alternative in sorted(ranked, key=lambda pair: pair[0]))
 
 
-def _specificity(
-    condition: Condition, bits: int, seen: dict[Condition | tuple[int, int, int, int], int]
-) -> list[tuple[int, ...]]:
+def _specificity(condition: Condition, bits: int, seen: dict[tuple[int, ...], int]) -> list[tuple[int, ...]]:
     """libseccomp's order, seen from outside.
 
     Later arguments first; then (in)equality, high values first, upper half before lower half; then bounds from above
@@ -183,7 +181,7 @@ def _specificity(
         datum &= (1 << bits) - 1
         bound = (1, datum) if negated else (2, -datum)
         return [(-argument, *bound, seen.setdefault(condition, len(seen)))]
-    words = []
+    words: list[tuple[int, ...]] = []
     for shift in (32, 0) if bits == 64 else (0,):
         half = (argument, shift, mask >> shift & _WORD, datum >> shift & _WORD)
         words.append((-argument, 0, -half[3], seen.setdefault(half, len(seen))))

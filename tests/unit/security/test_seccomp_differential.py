@@ -1,9 +1,10 @@
 """Our filter and libseccomp's decide alike: on thousands of random profiles, and on one like Docker's.
 
 libseccomp 2.5.4 errs: where it shares instructions between rules, or rules of several architectures, the accumulator
-may hold another word than the shared instructions compare, and some trees of 64-bit bounds lose a branch.  So each
-disagreement goes to an arbiter that reads the profile rule by rule (seccomp_reading): our filter must never contradict
-it, libseccomp's tree and filter may only disagree with ours where they do.  Its tree is what it prints as pseudo-code.
+may hold another word than the shared instructions compare; some trees of 64-bit bounds lose a branch; now and then it
+loops for ever.  So each disagreement goes to an arbiter that reads the profile rule by rule (seccomp_reading): our
+filter must never contradict it, libseccomp's tree may only disagree with ours where it does, or where rules with
+different actions overlap, and its filter only where it contradicts its own tree (which it prints as pseudo-code).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from pyrunc.security.syscalls import Architecture
 from seccomp_profiles import NAMES, OTHERS, docker_like, random_calls, random_profile
 
 SEED = int(os.environ.get("PYRUNC_SEED", "0")) or Random().randrange(1, 1 << 32)
-PROFILES = 2000
-BATCH = 250
+PROFILES = 2040  # some are lost to libseccomp's endless loops
+BATCH = 255
 EVERYWHERE = ("SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64")
 
 
@@ -31,11 +32,15 @@ class Count(NamedTuple):
     calls: int
     tree: int  # profiles for which libseccomp's tree decides otherwise
     filter: int  # ... its filter
+    endless: int  # ... it does not come back
 
 
 def compare(random: Random, mixed: bool) -> Count:
     machine = random.choice(tuple(OTHERS))
-    opinion = seccomp_oracle.ask(random_profile(random, machine, mixed=mixed), machine, optimize=random.random() < 0.5)
+    profile = random_profile(random, machine, mixed=mixed)
+    opinion = seccomp_oracle.ask_in_time(profile, machine, optimize=random.random() < 0.5)
+    if opinion is None:
+        return Count(0, 0, 0, 1)
     profile = opinion.profile
     compiled = compile_filter(profile, machine, newer_is_enosys=False)
     ours, theirs = bpf_simulator.decode(compiled.instructions), bpf_simulator.decode(opinion.bpf)
@@ -56,7 +61,7 @@ def compare(random: Random, mixed: bool) -> Count:
                 tree_differs = 1
             elif decided != by_filter:
                 filter_differs = 1  # libseccomp's filter does not do what its rules say
-    return Count(calls, tree_differs, filter_differs)
+    return Count(calls, tree_differs, filter_differs, 0)
 
 
 @pytest.mark.parametrize("mixed", [False, True], ids=["one-action", "many-actions"])
@@ -66,11 +71,12 @@ def test_random_profiles(batch: int, mixed: bool) -> None:
     print(f"PYRUNC_SEED={SEED} batch {batch}")
     random = Random(f"{SEED}/{batch}/{mixed}")
     counts = [compare(random, mixed) for _ in range(BATCH)]
-    calls, tree, filtered = (sum(column) for column in zip(*counts, strict=True))
+    calls, tree, filtered, endless = (sum(column) for column in zip(*counts, strict=True))
     assert calls > 50 * BATCH
     # libseccomp's own mistakes, as measured: 0.3 % and 1 % of the profiles; 7 % of the filters
     assert tree <= BATCH * (0.05 if mixed else 0.025), f"{tree} profiles are understood otherwise"
     assert filtered <= BATCH * 0.15, f"{filtered} filters of libseccomp differ from its rules"
+    assert endless <= 3, f"libseccomp did not come back from {endless} profiles"
 
 
 @pytest.mark.parametrize("machine", list(OTHERS))
@@ -96,7 +102,7 @@ def test_arbiter_disagrees_with_a_wrong_filter() -> None:
     random = Random(7)
     noticed = 0
     for _ in range(40):
-        profile = seccomp_oracle.ask(random_profile(random, "x86_64", mixed=False), "x86_64").profile
+        profile = random_profile(random, "x86_64", mixed=False)
         program = bpf_simulator.decode(compile_filter(profile, "x86_64", newer_is_enosys=False).instructions)
         tests = [place for place, step in enumerate(program) if step[0] == bpf_simulator.EQUAL and step[1] != step[2]]
         code, yes, no, operand = program[tests[-1]]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cli.bundle import CAPABILITIES, Bundle
 from cli.runtime import PATH, Result, Runtime, pids_of, wait_until
 
@@ -138,7 +139,7 @@ def test_process_file_with_some_capabilities(runtime: Runtime, box: str, tmp_pat
 
 def test_process_file_without_capabilities_has_the_containers(runtime: Runtime, box: str, tmp_path: Path) -> None:
     out = by_file(runtime, box, tmp_path, args=["grep", "CapEff", "/proc/self/status"]).ok().out
-    assert bin(int(out.split()[1], 16)).count("1") == len(CAPABILITIES)
+    assert int(out.split()[1], 16).bit_count() == len(CAPABILITIES)
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from ocispec.config import Capabilities, Process, read_process
+from ocispec.config import Capabilities
 from ocispec.record import replace
 from pyrunc.commands.create import absolute
-from pyrunc.container.execute import ExecOptions, execute
+from pyrunc.container.execute import ExecOptions, execute, read_process_file
 from pyrunc.container.store import Store
-from pyrunc.errors import ConfigError, UsageError, during
-from pyrunc.jsonio import loads
-from pyrunc.kernel.files import read_file
+from pyrunc.errors import ConfigError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ocispec.config import Config, User
+    from ocispec.config import Config, Process, User
     from pyrunc.cli.parse import Arguments
 
 _MAX_ID = (1 << 32) - 2
-_MAX_PROCESS = 16 << 20
 
 
 def run(arguments: Arguments) -> int:
@@ -56,8 +53,7 @@ def process_of(arguments: Arguments, config: Config) -> Process:
 
 def _from_file(path: str, base: Process) -> Process:
     """A bare process.json; where it says nothing of capabilities, limits or labels the container's hold, as in runc."""
-    with during(path):
-        process = read_process(loads(read_file(path, limit=_MAX_PROCESS)))
+    process = read_process_file(path)
     return replace(
         process,
         capabilities=process.capabilities or base.capabilities,

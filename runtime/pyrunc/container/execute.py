@@ -8,7 +8,7 @@ from __future__ import annotations
 import posix
 from errno import EBUSY, ENOENT, EOPNOTSUPP, ESRCH
 
-from ocispec.config import read_config
+from ocispec.config import read_config, read_process
 from ocispec.record import Record, replace
 from pyrunc import log
 from pyrunc.cgroups.fs import open_v2_directory
@@ -17,6 +17,7 @@ from pyrunc.container.create import hand_over
 from pyrunc.container.status import PAUSED, STOPPED, status_of
 from pyrunc.container.subcgroup import below, where_init_is
 from pyrunc.errors import KernelError, StateError, UsageError, during
+from pyrunc.jsonio import loads
 from pyrunc.kernel.constants import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -30,7 +31,7 @@ from pyrunc.kernel.constants import (
     O_DIRECTORY,
     O_PATH,
 )
-from pyrunc.kernel.files import Fd
+from pyrunc.kernel.files import Fd, read_file
 from pyrunc.kernel.processes import open_pidfd, set_child_subreaper
 from pyrunc.kernel.signals import open_signals
 from pyrunc.kernel.sockets import connect, receive_descriptor, socket_pair
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from pyrunc.process.plan_exec import ExecPlan
     from pyrunc.process.spawn import Stage
 
+_MAX_PROCESS = 16 << 20
 _NAMESPACES = (
     ("user", CLONE_NEWUSER),
     ("cgroup", CLONE_NEWCGROUP),
@@ -100,6 +102,12 @@ def execute(store: Store, options: ExecOptions) -> int:
             return exit_code(relay(stage.pid, stage.pidfd, signals, None))
         with Terminal(receive_descriptor(ours)) as terminal:
             return exit_code(relay(stage.pid, stage.pidfd, signals, terminal))
+
+
+def read_process_file(path: str) -> Process:
+    """A bare process object (config.md#process).  A pipe is fine: engines may send it through /dev/fd/N."""
+    with during(path):
+        return read_process(loads(read_file(path, limit=_MAX_PROCESS)))
 
 
 def _check_status(record: ContainerRecord, store: Store, *, ignore_paused: bool) -> None:

@@ -358,3 +358,37 @@ def test_nothing_takes_long(runtime: Runtime, box: str) -> None:
     begin = time.monotonic()
     runtime("exec", box, "true").ok()
     assert time.monotonic() - begin < 5
+
+
+@pytest.mark.pyrunc_only("Debian's runc sees the v1 hierarchies all the same")
+def test_init_that_moved_its_cgroup(bundle: Bundle, tmp_path: Path) -> None:
+    """On version 2 a cgroup whose children have controllers takes no processes: exec goes where init has gone."""
+    bundle.args("sleep", "1000")
+    bundle.save()
+    script = """
+        mount -t cgroup2 none /sys/fs/cgroup
+        "$@" run -d -b "$bundle" "$id" 2>/dev/null
+        top=/sys/fs/cgroup/$id
+        mkdir $top/moved
+        cat $top/cgroup.procs > $top/moved/cgroup.procs
+        echo +hugetlb > $top/cgroup.subtree_control
+        "$@" exec "$id" grep ^0: /proc/self/cgroup
+        "$@" delete --force "$id"
+        test ! -e $top && echo gone
+    """
+    environment = {"PATH": os.environ["PATH"], "bundle": str(bundle.path), "id": f"moved-{os.getpid()}"}
+    argv = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-ec",
+        script,
+        "sh",
+        PATH,
+        "--root",
+        str(tmp_path / "root"),
+    ]
+    found = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert found.stdout.splitlines() == [f"0::/moved-{os.getpid()}/moved", "gone"], found

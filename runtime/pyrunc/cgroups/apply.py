@@ -25,10 +25,10 @@ def apply(cgroup: ContainerCgroup, writes: Sequence[Write]) -> list[str]:
 
     Raises KernelError or ConfigError that begins with the place in config.json.
     """
-    return _Writer(cgroup).write_all(writes)
+    return Writer(cgroup).write_all(writes)
 
 
-class _Writer:
+class Writer:
     """Keeps the last file open: device rules are a dozen writes to one file."""
 
     __slots__ = ("cgroup", "file", "path", "skipped")
@@ -62,7 +62,7 @@ class _Writer:
     def _write(self, write: Write, postpone: Sequence[int]) -> bool:
         """False: not now."""
         try:
-            self._put(self._joined(write), write)
+            self.put(self._joined(write), write)
         except OSError as error:
             number = error.errno
             if number in postpone:
@@ -84,7 +84,7 @@ class _Writer:
             raise ConfigError(f"{write.place}: {problem}")
         return joined
 
-    def _put(self, joined: JoinedHierarchy, write: Write) -> None:
+    def put(self, joined: JoinedHierarchy, write: Write) -> None:
         path = f"{joined.path}/{write.file}"
         if path != self.path:
             self.file.close()

@@ -67,13 +67,13 @@ def processes(cgroup: ContainerCgroup) -> list[int]:
 
 def _tree(cgroup: ContainerCgroup) -> JoinedHierarchy | None:
     """The hierarchy that speaks for all: the freezer's (v1), else version 2, else the first."""
-    for candidate in (_freezer(cgroup), cgroup.find("")):
+    for candidate in (freezer_of(cgroup), cgroup.find("")):
         if candidate is not None:
             return candidate
     return cgroup.hierarchies[0] if cgroup.hierarchies else None
 
 
-def _freezer(cgroup: ContainerCgroup) -> JoinedHierarchy | None:
+def freezer_of(cgroup: ContainerCgroup) -> JoinedHierarchy | None:
     """Version 1's controller if the host has it, else version 2, which freezes by itself (Linux 5.2)."""
     return cgroup.find("freezer") or cgroup.find("")
 
@@ -96,7 +96,7 @@ def state_of(joined: JoinedHierarchy) -> str:
 
 def freezer_state(cgroup: ContainerCgroup) -> str:
     """THAWED, FREEZING or FROZEN."""
-    joined = _freezer(cgroup)
+    joined = freezer_of(cgroup)
     return state_of(joined) if joined is not None else "THAWED"
 
 
@@ -108,6 +108,13 @@ def set_frozen(joined: JoinedHierarchy, *, frozen: bool) -> None:
         write_file(f"{joined.path}/freezer.state", "FROZEN" if frozen else "THAWED")
 
 
+def thaw_if_frozen(cgroup: ContainerCgroup) -> None:
+    """After SIGKILL, which no frozen process of version 1 would ever see."""
+    freezer = freezer_of(cgroup)
+    if freezer is not None and state_of(freezer) != "THAWED":
+        _thaw(freezer)
+
+
 def kill_all(cgroup: ContainerCgroup, signal: int) -> None:
     """Send the signal to every process of the cgroup, those included that are forked meanwhile.
 
@@ -116,7 +123,7 @@ def kill_all(cgroup: ContainerCgroup, signal: int) -> None:
     version 1 would ever see.  Returns before they are dead.
     """
     with during("signal all processes of the container's cgroup"):
-        freezer = _freezer(cgroup)
+        freezer = freezer_of(cgroup)
         if signal == SIGKILL and _kill_v2(cgroup) and not _outlives_v2(cgroup, freezer):
             return
         if freezer is None or not _signal_frozen(freezer, signal):

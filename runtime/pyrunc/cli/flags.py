@@ -1,8 +1,8 @@
 """Every option of every command, as one table: parsing, help texts and their tests all read it.
 
 A flag is (names, kind, default, what it does).  The first name is the attribute of `Arguments` (`pid-file` is
-`pid_file`); the kinds are SWITCH (a boolean), WORD (any text), COUNT (an integer that is not negative) and MANY (any
-text, each time it is given).
+`pid_file`); the kinds are SWITCH (a boolean), WORD (any text), COUNT (an integer that is not negative), NUMBER (any
+integer; None when it is not given) and MANY (any text, each time it is given).
 A command is (synopsis, fewest, most positional arguments, one line about it, flags); HIDDEN flags are not in the
 help texts.  Only what works is here.
 """
@@ -12,11 +12,12 @@ from __future__ import annotations
 SWITCH = "switch"
 WORD = "word"
 COUNT = "count"
+NUMBER = "number"
 MANY = "many"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Flag = tuple[tuple[str, ...], str, bool | str | int | tuple[str, ...], str]
+    Flag = tuple[tuple[str, ...], str, bool | str | int | tuple[str, ...] | None, str]
     Command = tuple[str, int, int, str, tuple[Flag, ...]]
 
 HIDDEN = ""
@@ -49,7 +50,37 @@ _MAKING: tuple[Flag, ...] = (
     (("preserve-fds",), COUNT, 0, "hand on this many descriptors after the standard ones and $LISTEN_FDS"),
 )
 
+_CRIU: tuple[Flag, ...] = (
+    (("image-path",), WORD, "", "directory of CRIU's image files"),
+    (("work-path",), WORD, "", "directory for CRIU's logs and other files"),
+    (("tcp-established",), SWITCH, False, "with open TCP connections"),
+    (("ext-unix-sk",), SWITCH, False, "with AF_UNIX sockets whose other end is outside"),
+    (("shell-job",), SWITCH, False, "with a terminal that is the caller's"),
+    (("file-locks",), SWITCH, False, "with file locks"),
+    (("lazy-pages",), SWITCH, False, "memory pages are fetched when they are used (userfaultfd)"),
+    (("manage-cgroups-mode",), WORD, "", "soft, full or strict"),
+    (("empty-ns",), MANY, (), "a namespace (network) whose content is left to others"),
+    (("auto-dedup",), SWITCH, False, "remove pages that are in a parent image too"),
+    (("link-remap",), SWITCH, False, "with deleted files that have other names"),
+    (("tcp-skip-in-flight",), SWITCH, False, "without TCP connections that are being made"),
+)
+
 COMMANDS: dict[str, Command] = {
+    "checkpoint": (
+        "<container-id>",
+        1,
+        1,
+        "save a running container to disk (not in this build)",
+        (
+            *_CRIU,
+            (("parent-path",), WORD, "", "directory of an earlier pre-dump's image files"),
+            (("leave-running",), SWITCH, False, "the container runs on"),
+            (("pre-dump",), SWITCH, False, "save the memory only and let it run on"),
+            (("page-server",), WORD, "", "ADDRESS:PORT that memory pages are sent to"),
+            (("status-fd",), NUMBER, None, "a NUL byte is written to this descriptor when pages can be fetched"),
+            HELP,
+        ),
+    ),
     "create": ("<container-id>", 1, 1, "create a container that waits to be started", (*_MAKING, HELP)),
     "delete": (
         "<container-id>",
@@ -82,6 +113,17 @@ COMMANDS: dict[str, Command] = {
             (("cgroup",), MANY, (), "run it in [controller,...:]path below the container's cgroup"),
             (("ignore-paused",), SWITCH, False, "also in a paused container"),
             (("no-subreaper",), SWITCH, False, HIDDEN),
+            HELP,
+        ),
+    ),
+    "events": (
+        "<container-id>",
+        1,
+        1,
+        "print what a container uses, again and again, and when it runs out of memory",
+        (
+            (("interval",), WORD, "5s", "time between two lines, such as 500ms or 1m30s"),
+            (("stats",), SWITCH, False, "one line, now"),
             HELP,
         ),
     ),
@@ -118,6 +160,33 @@ COMMANDS: dict[str, Command] = {
             HELP,
         ),
     ),
+    "pause": ("<container-id>", 1, 1, "stop all processes of a container until it is resumed", (HELP,)),
+    "ps": (
+        "<container-id> [ps options]",
+        1,
+        MOST_WORDS,
+        "print the processes of a container",
+        ((("format", "f"), WORD, "table", "table or json"), HELP),
+    ),
+    "restore": (
+        "<container-id>",
+        1,
+        1,
+        "bring a saved container back (not in this build)",
+        (
+            *_CRIU,
+            _BUNDLE,
+            (("console-socket",), WORD, "", "AF_UNIX socket that is sent the container's terminal (its master side)"),
+            (("detach", "d"), SWITCH, False, "return once it runs"),
+            (("pid-file",), WORD, "", "write the process id of the container's first process to this file"),
+            (("no-subreaper",), SWITCH, False, "do not adopt the orphans of the container's first process"),
+            (("no-pivot",), SWITCH, False, "move the root instead of pivot_root"),
+            (("lsm-profile",), WORD, "", "TYPE:NAME of the security profile to have instead"),
+            (("lsm-mount-context",), WORD, "", "SELinux context to mount with instead"),
+            HELP,
+        ),
+    ),
+    "resume": ("<container-id>", 1, 1, "let the processes of a paused container go on", (HELP,)),
     "run": (
         "<container-id>",
         1,
@@ -140,5 +209,33 @@ COMMANDS: dict[str, Command] = {
     ),
     "start": ("<container-id>", 1, 1, "run the user's process in a created container", (HELP,)),
     "state": ("<container-id>", 1, 1, "print the state of a container, as JSON", (HELP,)),
+    "update": (
+        "<container-id>",
+        1,
+        1,
+        "change the limits of a container",
+        (
+            (("resources", "r"), WORD, "", "a file with linux.resources as JSON, - for stdin; other flags are ignored"),
+            (("blkio-weight",), NUMBER, None, "share of the block devices, from 10 to 1000"),
+            (("cpu-period",), WORD, "", "length of a period, in microseconds"),
+            (("cpu-quota",), WORD, "", "CPU time in a period, in microseconds"),
+            (("cpu-burst",), WORD, "", "CPU time that may be saved up for later periods, in microseconds"),
+            (("cpu-share",), WORD, "", "share of the CPUs, beside other containers"),
+            (("cpu-rt-period",), WORD, "", "length of a real-time period, in microseconds"),
+            (("cpu-rt-runtime",), WORD, "", "real-time CPU time in a period, in microseconds"),
+            (("cpu-idle",), WORD, "", "1: run only when nobody else wants to"),
+            (("cpuset-cpus",), WORD, "", "CPUs to run on, such as 0-3,7"),
+            (("cpuset-mems",), WORD, "", "memory nodes to use"),
+            (("kernel-memory",), WORD, "", HIDDEN),
+            (("kernel-memory-tcp",), WORD, "", HIDDEN),
+            (("memory",), WORD, "", "most memory, such as 50M; -1 is no limit"),
+            (("memory-reservation",), WORD, "", "memory that is not taken away lightly"),
+            (("memory-swap",), WORD, "", "most memory and swap together; -1 is no limit"),
+            (("pids-limit",), NUMBER, None, "most processes; -1 is no limit"),
+            (("l3-cache-schema",), WORD, "", "Intel RDT: level 3 cache"),
+            (("mem-bw-schema",), WORD, "", "Intel RDT: memory bandwidth"),
+            HELP,
+        ),
+    ),
     "validate": ("[file]", 0, 1, "check a bundle's config.json, or a file, or - for stdin", (_BUNDLE, HELP)),
 }

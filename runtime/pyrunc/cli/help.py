@@ -21,12 +21,18 @@ runs what its config.json says under a name of your choice.  Container engines c
 and delete one by one."""
 
 DETAILS = {
+    "checkpoint": """\
+This build has no support of CRIU yet: every call is answered with an error.  The options are known, because engines
+look for them.""",
     "create": """\
 Everything is prepared as the bundle's config.json says; the user's process waits for `{program} start`.
 Later changes of config.json do not matter to the container.""",
     "delete": """\
 A container that still runs is not deleted, unless --force is given.  A container that was created but never
 started is killed and deleted.""",
+    "events": """\
+A line of JSON each: {{"type":"stats",...}} every --interval, {{"type":"oom",...}} when the kernel had to kill for want
+of memory.  It ends when the container does.""",
     "exec": """\
 Options stand before the id: what follows it is the command's.  The process has the container's own environment,
 user, capabilities and limits, changed by the options, or is what the file of --process says.  The exit code is the
@@ -39,6 +45,14 @@ machine, step by step, with the place in config.json each step comes from.""",
     "features": "The document is described in features.md of the runtime specification.",
     "kill": "The signal is a name with or without SIG, or a number:\n\n    # {program} kill ID KILL",
     "list": "All containers below --root are listed, whatever their status.",
+    "pause": "It returns when every process has stopped; `{program} resume` lets them go on.",
+    "ps": """\
+What follows the id are options of ps(1), -ef without any; the container's processes are picked out of its output,
+which must have a column PID.  As JSON it is the process ids alone:
+
+    # {program} ps ID -o pid,comm""",
+    "restore": "This build has no support of CRIU yet: every call is answered with an error.",
+    "resume": "The container must be paused.",
     "run": """\
 Terminal, signals and exit status are those of the container's process.  With --detach the command returns once
 the process runs, and the container has to be deleted by hand.""",
@@ -47,6 +61,13 @@ The file describes a container with a shell and an own set of namespaces.  Put a
 directory rootfs.  An existing config.json is never overwritten.""",
     "start": "The process that `{program} create` prepared is released: it becomes the user's program.",
     "state": "The status is creating, created, running, paused or stopped; pid is 0 once it has stopped.",
+    "update": """\
+What is not named stays as it is, and so does everything when one value is refused.  The file of --resources holds the
+object linux.resources of the runtime specification; in it 0 means "as it is":
+
+    # echo '{{"memory": {{"limit": 67108864}}, "cpu": {{"shares": 512}}}}' | {program} update --resources - ID
+
+Devices are left alone.""",
     "validate": "The document is checked against the JSON Schema and by all checks that need no container.",
 }
 
@@ -91,7 +112,7 @@ def spellings(flags: Iterable[Flag]) -> list[tuple[str, str]]:
         if words != HIDDEN:
             value = "" if kind == SWITCH else " value"
             spelled = ", ".join([f"{'-' if len(name) == 1 else '--'}{name}{value}" for name in names])
-            rows.append((spelled, words if default in (False, "", 0) else f"{words} (default: {default})"))
+            rows.append((spelled, words if not default else f"{words} (default: {default})"))
     return rows
 
 

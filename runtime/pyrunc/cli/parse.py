@@ -10,7 +10,7 @@ from __future__ import annotations
 import posix
 from errno import ENOENT
 
-from pyrunc.cli.flags import COMMANDS, COUNT, FLAGS_FIRST, GLOBAL_FLAGS, MANY, SWITCH
+from pyrunc.cli.flags import COMMANDS, COUNT, FLAGS_FIRST, GLOBAL_FLAGS, MANY, NUMBER, SWITCH
 from pyrunc.errors import UsageError
 from pyrunc.log import quote
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pyrunc.cli.flags import Flag
 
-    Value = bool | str | int | tuple[str, ...]
+    Value = bool | str | int | tuple[str, ...] | None
 
 BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -80,6 +80,29 @@ class Arguments:
     cap: tuple[str, ...]
     cgroup: tuple[str, ...]
     ignore_paused: bool
+
+    interval: str
+    stats: bool
+
+    resources: str
+    blkio_weight: int | None
+    cpu_period: str
+    cpu_quota: str
+    cpu_burst: str
+    cpu_share: str
+    cpu_rt_period: str
+    cpu_rt_runtime: str
+    cpu_idle: str
+    cpuset_cpus: str
+    cpuset_mems: str
+    kernel_memory: str
+    kernel_memory_tcp: str
+    memory: str
+    memory_reservation: str
+    memory_swap: str
+    pids_limit: int | None
+    l3_cache_schema: str
+    mem_bw_schema: str
 
     @property
     def container_id(self) -> str:
@@ -192,11 +215,11 @@ def _store(values: dict[str, Value], flag: Flag, spelled: str, value: str) -> st
         if value not in BOOLEANS:
             return f"invalid boolean value {quote(value)} for -{spelled}: parse error"
         values[names[0]] = BOOLEANS[value]
-    elif kind == COUNT:
+    elif kind in (COUNT, NUMBER):
         count = parse_count(value)
         if count is None:
             return f"invalid value {quote(value)} for flag -{spelled}: parse error"
-        if not 0 <= count <= LARGEST_COUNT:
+        if not (0 if kind == COUNT else -LARGEST_COUNT) <= count <= LARGEST_COUNT:
             return f"invalid value {quote(value)} for flag -{spelled}: value out of range"
         values[names[0]] = count
     elif kind == MANY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyrunc import log
 from pyrunc.cgroups import fs as cgroupfs
 from pyrunc.cgroups.place import from_json
-from pyrunc.cgroups.processes import kill_all
+from pyrunc.cgroups.processes import kill_all, thaw_if_frozen
 from pyrunc.container.kill import SIGKILL
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import CREATED, STOPPED, is_alive, status_of
@@ -63,8 +63,10 @@ def end_process(record: ContainerRecord) -> None:
     if pidfd is None:
         return
     with pidfd:
-        if is_alive(record) and send_signal(pidfd, SIGKILL) and not wait_for_exit(pidfd, _KILL_TIMEOUT_SECONDS):
-            raise StateError(f"process {record.pid} does not end {_KILL_TIMEOUT_SECONDS:.0f} s after SIGKILL")
+        if is_alive(record) and send_signal(pidfd, SIGKILL):
+            thaw_if_frozen(from_json(record.cgroup))
+            if not wait_for_exit(pidfd, _KILL_TIMEOUT_SECONDS):
+                raise StateError(f"process {record.pid} does not end {_KILL_TIMEOUT_SECONDS:.0f} s after SIGKILL")
     reap(record.pid)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _signal
 
 from pyrunc.cgroups.place import from_json
-from pyrunc.cgroups.processes import kill_all
+from pyrunc.cgroups.processes import kill_all, thaw_if_frozen
 from pyrunc.container.status import CREATING, STOPPED, is_alive, status_of
 from pyrunc.errors import StateError, UsageError
 from pyrunc.kernel.processes import open_pidfd, send_signal
@@ -53,3 +53,5 @@ def kill_container(store: Store, container_id: str, signal: int, *, all_processe
         # Asked again now that the pid cannot be reused under us.
         if not is_alive(record) or not send_signal(pidfd, signal):
             raise StateError("container not running")
+    if signal == SIGKILL:
+        thaw_if_frozen(from_json(record.cgroup))

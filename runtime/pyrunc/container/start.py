@@ -7,7 +7,7 @@ from select import POLLHUP, POLLIN, poll
 
 from pyrunc import log
 from pyrunc.container.state import hook_state
-from pyrunc.container.status import CREATED, STOPPED, status_of
+from pyrunc.container.status import CREATED, PAUSED, STOPPED, status_of
 from pyrunc.container.store import EXEC_FIFO
 from pyrunc.errors import PyruncError, StageFailed, StateError, during
 from pyrunc.jsonio import dumps
@@ -33,6 +33,8 @@ def start_container(store: Store, container_id: str) -> None:
         status = status_of(record, store.root, is_ours=True)
         if status == STOPPED:
             raise StateError("cannot start a container that has stopped")
+        if status == PAUSED:
+            raise StateError("cannot start a container in the paused state")
         if status != CREATED:
             raise StateError("cannot start an already running container")
         start_created(directory, record)

@@ -32,11 +32,9 @@ def status_of(record: ContainerRecord, state_root: str, *, is_ours: bool = False
         return CREATING
     if not is_alive(record):
         return STOPPED
-    if exists(f"{state_root}/{record.container_id}/{EXEC_FIFO}"):
-        return CREATED
     if freezer_state(from_json(record.cgroup)) != "THAWED":
-        return PAUSED
-    return RUNNING
+        return PAUSED  # a created one too: start waits until it is resumed
+    return CREATED if exists(f"{state_root}/{record.container_id}/{EXEC_FIFO}") else RUNNING
 
 
 def is_locked(path: str) -> bool:

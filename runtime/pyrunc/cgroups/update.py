@@ -1,0 +1,149 @@
+"""Other limits for a container that is there: all of them, or none.
+
+Before a file is written its value is read.  When a later write is refused what has been written is set back, the
+last first: each of these steps leads to a state that the kernel had accepted before.
+"""
+
+from __future__ import annotations
+
+import posix
+from errno import ENOENT
+
+from ocispec.record import replace
+from pyrunc.cgroups.apply import Writer
+from pyrunc.cgroups.resources import plan_resources
+from pyrunc.errors import ConfigError, during
+from pyrunc.kernel.constants import O_WRONLY
+from pyrunc.kernel.files import open_file, read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ocispec.resources import Memory, Resources
+    from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
+    from pyrunc.cgroups.writes import Write
+    from pyrunc.kernel.host import CgroupHierarchy
+
+# runc's reason too: what a plugin allowed since (a GPU's hook) would be lost, and for a moment everything.
+LEFT_ALONE = "update leaves them alone"
+# Files of a line for each device or interface: what to write for one that has no line (no limit, the default weight).
+RESET = {
+    "io.max": "{key} rbps=max wbps=max riops=max wiops=max",
+    "io.bfq.weight": "{key} default",
+    "blkio.bfq.weight_device": "{key} default",
+    "blkio.weight_device": "{key} 0",
+    "blkio.leaf_weight_device": "{key} 0",
+    "blkio.throttle.read_bps_device": "{key} 0",
+    "blkio.throttle.write_bps_device": "{key} 0",
+    "blkio.throttle.read_iops_device": "{key} 0",
+    "blkio.throttle.write_iops_device": "{key} 0",
+    "net_prio.ifpriomap": "{key} 0",
+    "rdma.max": "{key} hca_handle=max hca_object=max",
+}
+
+
+def update(
+    cgroup: ContainerCgroup,
+    resources: Resources,
+    hierarchies: Sequence[CgroupHierarchy],
+    page_sizes: Sequence[str] = (),
+) -> list[str]:
+    """What could not be done for a reason comes back, a line each.
+
+    Raises ConfigError for what cannot be expressed or is refused beforehand, KernelError for what the kernel refuses;
+    then the limits are what they were.
+    """
+    memory = cgroup.find("memory")
+    if memory is not None and memory.version == 2 and resources.memory is not None:
+        check_usage(memory, resources.memory)
+    plan = plan_resources(_with_quota(cgroup, resources), hierarchies, page_sizes=page_sizes, skip_devices=LEFT_ALONE)
+    writer = _Updater(cgroup)
+    try:
+        skipped = writer.write_all(plan.writes)
+    except BaseException:
+        writer.set_back()
+        raise
+    return [warning for warning in (*plan.warnings, *skipped) if not warning.endswith(LEFT_ALONE)]
+
+
+def check_usage(joined: JoinedHierarchy, memory: Memory) -> None:
+    """config-linux.md, checkBeforeUpdate: version 1 refuses by itself, version 2 would reclaim and then kill."""
+    if not memory.check_before_update:
+        return
+    try:
+        usage = int(read_file(f"{joined.path}/memory.current"))
+    except OSError as error:
+        if error.errno == ENOENT:
+            return
+        raise
+    for limit, name in ((memory.swap, "memory+swap"), (memory.limit, "memory")):
+        if limit is not None and 0 < limit <= usage:
+            raise ConfigError(f"rejecting {name} limit {limit} <= usage {usage}")
+
+
+def _with_quota(cgroup: ContainerCgroup, resources: Resources) -> Resources:
+    """Version 2 has one file for quota and period: a new period alone must not lose the quota."""
+    joined = cgroup.find("cpu")
+    cpu = resources.cpu
+    if joined is None or joined.version == 1 or cpu is None or cpu.quota or not cpu.period:
+        return resources
+    with during(f"read {joined.path}/cpu.max"):
+        quota = read_file(f"{joined.path}/cpu.max").split()[0]
+    return resources if quota == b"max" else replace(resources, cpu=replace(cpu, quota=int(quota)))
+
+
+class _Updater(Writer):
+    """Writes, and remembers what was there."""
+
+    __slots__ = ("before",)
+
+    def __init__(self, cgroup: ContainerCgroup) -> None:
+        super().__init__(cgroup)
+        self.before: list[tuple[str, str]] = []  # path, the value to write again
+
+    def put(self, joined: JoinedHierarchy, write: Write) -> None:
+        path = f"{joined.path}/{write.file}"
+        value = _value_before(path, write)
+        super().put(joined, write)
+        if value:
+            self.before.append((path, value))
+
+    def set_back(self) -> None:
+        """As far as it goes: the error that brought us here matters more."""
+        for path, value in reversed(self.before):
+            try:
+                with open_file(path, O_WRONLY) as file:
+                    posix.write(file.number, value.encode())
+            except OSError as error:
+                if error.errno is None:
+                    raise
+
+
+def _value_before(path: str, write: Write) -> str:
+    """ "" for a file that is not there (version 2: its controller is enabled by the write) or cannot be read."""
+    try:
+        content = read_file(path).decode()
+    except OSError as error:
+        if error.errno == ENOENT or not _is_readable(path):
+            return ""
+        raise
+    return value_before(content, write)
+
+
+def _is_readable(path: str) -> bool:
+    return bool(posix.stat(path).st_mode & 0o444)
+
+
+def value_before(content: str, write: Write) -> str:
+    """What to write to have again what the file said; "" when there is nothing to be said."""
+    if write.file == "memory.oom_control":
+        return content.split()[1]  # "oom_kill_disable 0"
+    if write.file not in RESET or " " not in write.value:
+        first, _newline, more = content.strip().partition("\n")
+        return first.removeprefix("default ") if not more or first.startswith("default ") else ""
+    key = write.value.split()[0]
+    for line in content.splitlines():
+        if line.split()[:1] == [key]:
+            return line
+    return RESET[write.file].format(key=key)

@@ -1,0 +1,86 @@
+"""`update ID`: other limits for a container, from flags or from JSON."""
+
+from __future__ import annotations
+
+from pyrunc.container.amounts import parse_integer, parse_size
+from pyrunc.container.store import Store
+from pyrunc.container.update import read_wanted, update_container
+from pyrunc.errors import Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.cli.parse import Arguments
+
+# flag -> object and key of linux.resources
+UNSIGNED = {
+    "cpu-period": ("cpu", "period"),
+    "cpu-rt-period": ("cpu", "realtimePeriod"),
+    "cpu-share": ("cpu", "shares"),
+    "cpu-burst": ("cpu", "burst"),
+}
+SIGNED = {
+    "cpu-quota": ("cpu", "quota"),
+    "cpu-rt-runtime": ("cpu", "realtimeRuntime"),
+    "cpu-idle": ("cpu", "idle"),
+}
+SIZES = {
+    "memory": ("memory", "limit"),
+    "memory-swap": ("memory", "swap"),
+    "kernel-memory": ("memory", "kernel"),
+    "kernel-memory-tcp": ("memory", "kernelTCP"),
+    "memory-reservation": ("memory", "reservation"),
+}
+WORDS = {"cpuset-cpus": ("cpu", "cpus"), "cpuset-mems": ("cpu", "mems")}
+NUMBERS = {"blkio-weight": ("blockIO", "weight"), "pids-limit": ("pids", "limit")}
+
+
+def run(arguments: Arguments) -> int:
+    """Everything is read before the container is looked at, as runc does."""
+    document = read_wanted(arguments.resources) if arguments.resources else from_flags(arguments)
+    refuse_rdt(arguments)
+    update_container(Store(arguments.root), arguments.container_id, document)
+    return 0
+
+
+def from_flags(arguments: Arguments) -> dict[str, Any]:
+    """linux.resources as the flags have it: only what was given is in it."""
+    found: dict[str, Any] = {}
+
+    def put(place: tuple[str, str], value: object) -> None:
+        found.setdefault(place[0], {})[place[1]] = value
+
+    for flag, place in NUMBERS.items():
+        number = given(arguments, flag)
+        if number is not None:
+            put(place, number)
+    for flag, place in WORDS.items():
+        if given(arguments, flag):
+            put(place, given(arguments, flag))
+    for flags, parse in ((UNSIGNED, parse_unsigned), (SIGNED, parse_signed), (SIZES, parse_size)):
+        for flag, place in flags.items():
+            text = given(arguments, flag)
+            if text:
+                put(place, parse(flag, text))
+    return found
+
+
+def given(arguments: Arguments, flag: str) -> Any:
+    return getattr(arguments, flag.replace("-", "_"))
+
+
+def parse_unsigned(flag: str, text: str) -> int:
+    return parse_integer(flag, text, signed=False)
+
+
+def parse_signed(flag: str, text: str) -> int:
+    return parse_integer(flag, text, signed=True)
+
+
+def refuse_rdt(arguments: Arguments) -> None:
+    """Not in this build; runc's words for a machine that has it not enabled."""
+    if arguments.l3_cache_schema:
+        raise Unsupported("Intel RDT/CAT: l3 cache schema is not enabled")
+    if arguments.mem_bw_schema:
+        raise Unsupported("Intel RDT/MBA: memory bandwidth schema is not enabled")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cli.bundle import Bundle
+
 from cli.runtime import PATH, Runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.bundle import Bundle
 
 pytestmark = pytest.mark.pyrunc_only("it is about pyrunc's own system calls")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).resolve().parent
-COMMANDS = ("create", "state", "start", "kill", "delete", "run")
+COMMANDS = ("create", "state", "start", "kill", "exec", "delete", "run")
 CONFIG = {
     "ociVersion": "1.0.2",
     "hostname": "loaded",
@@ -91,6 +91,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[
         recorder.run("create", "--bundle", str(recorder.bundle), name)
         recorder.run("state", name)
         recorder.run("kill", name, "WINCH")
+        recorder.run("exec", name, "/bin/busybox", "true")
         recorder.run("start", name)
         recorder.run("delete", "--force", name)
         recorder.run("run", "--bundle", str(recorder.bundle), name)

@@ -31,8 +31,8 @@ Later changes of config.json do not matter to the container.""",
 A container that still runs is not deleted, unless --force is given.  A container that was created but never
 started is killed and deleted.""",
     "events": """\
-A line of JSON each: {{"type":"stats",...}} every --interval, {{"type":"oom",...}} when the kernel had to kill for want
-of memory.  It ends when the container does.""",
+A line of JSON each: of type stats every --interval, of type oom when the memory ran out.  It ends when the container
+does.""",
     "exec": """\
 Options stand before the id: what follows it is the command's.  The process has the container's own environment,
 user, capabilities and limits, changed by the options, or is what the file of --process says.  The exit code is the
@@ -63,11 +63,9 @@ directory rootfs.  An existing config.json is never overwritten.""",
     "state": "The status is creating, created, running, paused or stopped; pid is 0 once it has stopped.",
     "update": """\
 What is not named stays as it is, and so does everything when one value is refused.  The file of --resources holds the
-object linux.resources of the runtime specification; in it 0 means "as it is":
+object linux.resources of the runtime specification; in it 0 means "as it is".  Devices are left alone:
 
-    # echo '{{"memory": {{"limit": 67108864}}, "cpu": {{"shares": 512}}}}' | {program} update --resources - ID
-
-Devices are left alone.""",
+    # {program} update --memory 50M --pids-limit 100 ID""",
     "validate": "The document is checked against the JSON Schema and by all checks that need no container.",
 }
 

@@ -104,6 +104,26 @@ class Arguments:
     l3_cache_schema: str
     mem_bw_schema: str
 
+    image_path: str
+    work_path: str
+    parent_path: str
+    leave_running: bool
+    pre_dump: bool
+    tcp_established: bool
+    tcp_skip_in_flight: bool
+    ext_unix_sk: bool
+    shell_job: bool
+    file_locks: bool
+    link_remap: bool
+    lazy_pages: bool
+    page_server: str
+    status_fd: int | None
+    manage_cgroups_mode: str
+    empty_ns: tuple[str, ...]
+    auto_dedup: bool
+    lsm_profile: str
+    lsm_mount_context: str
+
     @property
     def container_id(self) -> str:
         return self.positional[0]

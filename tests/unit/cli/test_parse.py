@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from pyrunc.cli.flags import COMMANDS, COUNT, GLOBAL_FLAGS, MANY, SWITCH, WORD
+from pyrunc.cli.flags import COMMANDS, COUNT, GLOBAL_FLAGS, MANY, NUMBER, SWITCH, WORD
 from pyrunc.cli.parse import Arguments, default_root, parse_arguments, program_name
 
 
@@ -166,14 +166,14 @@ def test_program_name(called: str, name: str) -> None:
 def test_every_flag_has_a_typed_attribute() -> None:
     """`Arguments` is declared by hand for the type checker: the table and it must agree."""
     hints = get_type_hints(Arguments, localns={"UsageError": object})
-    kinds = {SWITCH: bool, WORD: str, COUNT: int, MANY: tuple[str, ...]}
+    kinds = {SWITCH: bool, WORD: str, COUNT: int, NUMBER: int | None, MANY: tuple[str, ...]}
     wanted = {"program": str, "command": str, "root_given": bool, "rootless_spec": bool}
     for command, flags in [("", GLOBAL_FLAGS), *((name, row[4]) for name, row in COMMANDS.items())]:
         for names, kind, default, _words in flags:
             attribute = names[0].replace("-", "_")
             if (command, attribute) != ("spec", "rootless"):
                 assert wanted.setdefault(attribute, kinds[kind]) == kinds[kind], attribute
-            assert type(default) is (tuple if kind == MANY else kinds[kind])
+            assert type(default) is {MANY: tuple, NUMBER: type(None)}.get(kind, kinds[kind])
     hints.pop("positional"), hints.pop("usage_error")
     assert hints == wanted
 

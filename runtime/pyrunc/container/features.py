@@ -6,6 +6,7 @@ Nothing is probed: the document says what pyrunc implements, not what this machi
 from __future__ import annotations
 
 from ocispec import SPEC_VERSION
+from ocispec.words import MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES
 from pyrunc import VERSION
 from pyrunc.namespaces.plan import FLAGS as NAMESPACES
 from pyrunc.rootfs.options import known_words
@@ -45,11 +46,18 @@ def features_document() -> dict[str, Any]:
             },
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},
-            "intelRdt": {"enabled": False},
+            "intelRdt": {"enabled": False, "schemata": False, "monitoring": False},
+            "memoryPolicy": {"modes": sorted(MEMORY_POLICY_MODES), "flags": sorted(MEMORY_POLICY_FLAGS)},
             "mountExtensions": {"idmap": {"enabled": False}},
             "netDevices": {"enabled": False},
         },
-        "annotations": {"org.opencontainers.pyrunc.version": VERSION},
+        "annotations": {
+            # The name that engines look for, whoever the runtime is (crun has it too).
+            "org.opencontainers.runc.checkpoint.enabled": "false",
+            "org.opencontainers.pyrunc.version": VERSION,
+        },
+        # None changes what a container may do: annotations are handed to hooks and shown in its state, that is all.
+        "potentiallyUnsafeConfigAnnotations": [],
     }
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COMPILERS = ("gcc", "aarch64-linux-gnu-gcc")
 LARGEST_FILE = 8192
-LARGEST_RSS_KIB = 100  # 40 to 48, but under load now and then 84: how much of a file a fault maps is the kernel's choice
+LARGEST_RSS_KIB = 100  # 40 to 48, now and then 84 under load: what a fault maps is the kernel's choice
 
 
 @pytest.fixture(scope="module", params=COMPILERS)

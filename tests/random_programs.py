@@ -179,7 +179,9 @@ class SoundProgram:
         actual = int.from_bytes(self.program.data[memory.offset : memory.offset + memory.size], "little")
         mask = self.rng.choice((-1, 0xFF, 0xF0F0F0F0F0F0F0F0))
         other = self.memory.field(self.rng.randrange(32 - memory.size + 1), memory.size)
-        expected = self.rng.choice((*[actual & mask] * 6, actual, other, self.rng.choice(self.registers)))
+        expected = self.rng.choice(
+            (*[actual & mask] * 6, (actual ^ 0x11) & mask, other, self.rng.choice(self.registers))
+        )
         differs = self.rng.random() < 0.1
         errno = self.rng.choice((0, 1, 4095))
         self.program.check(

@@ -9,7 +9,7 @@ TEST_PACKAGES = $(shell sed 's/\#.*//' tests/packages.txt)
 # The tests see a plain environment: no pyenv in PATH, nobody's PYTHON* or LANG.  pip's own settings may stay.
 CLEAN := env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=$(HOME) LANG=C.UTF-8 \
     $(if $(CI),CI=$(CI)) $(if $(TERM),TERM=$(TERM))
-PYTEST := $(CLEAN) PYTHONPATH=$(CURDIR)/runtime:$(CURDIR)/spec:$(CURDIR)/$(LIB) $(VENV)/bin/python -m pytest
+PYTEST = $(CLEAN) $(TESTED) PYTHONPATH=$(CURDIR)/runtime:$(CURDIR)/spec:$(CURDIR)/$(LIB) $(VENV)/bin/python -m pytest
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 SOURCES := $(shell find runtime spec -name '*.py')
 
@@ -112,9 +112,11 @@ test-long: setup-test
 	@$(MAKE) -s --no-print-directory build
 	@$(PYTEST) $(or $(TESTS),tests conformance) $(PYTEST_ARGUMENTS)
 
+conformance: TESTED = RUNTIME=$(or $(RUNTIME),build/pyrunc)
 conformance: setup-test
 	@$(MAKE) -s --no-print-directory build
 	@$(CLEAN) conformance/runtime-tools.sh $(or $(RUNTIME),build/pyrunc)
+	@$(PYTEST) conformance/engines $(PYTEST_ARGUMENTS)
 
 lint: setup-test
 	@$(PYTEST) -q tests/rules/test_linters.py

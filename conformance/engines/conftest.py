@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-
 from engines.daemons import Containerd, Docker, Podman
 from engines.island import RUNTIME_PATH, Island
 

@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-
 from engines.island import RUNTIME_PATH, wait_until
 
 if TYPE_CHECKING:

@@ -106,7 +106,7 @@ demo: setup-build
 
 test: setup-test
 	@$(MAKE) -s --no-print-directory build
-	@$(PYTEST) $(or $(TESTS),tests conformance/test_runtime_tools.py) -m "not slow" $(PYTEST_ARGUMENTS)
+	@$(PYTEST) $(or $(TESTS),tests conformance) -m "not slow" $(PYTEST_ARGUMENTS)
 
 test-long: setup-test
 	@$(MAKE) -s --no-print-directory build

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli.runtime import PATH
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cli.runtime import Runtime
 
 
@@ -43,3 +47,26 @@ def test_nothing_is_promised_that_is_not_there(features: dict[str, Any]) -> None
     assert "SCMP_ACT_NOTIFY" not in features["linux"]["seccomp"]["actions"]
     assert features["linux"]["mountExtensions"]["idmap"]["enabled"] is False
     assert features["linux"]["cgroup"]["systemd"] is False
+    assert features["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
+    assert features["linux"]["intelRdt"]["enabled"] is False
+
+
+@pytest.mark.pyrunc_only  # keys of runtime-spec 1.3
+def test_what_spec_1_3_added(features: dict[str, Any]) -> None:
+    assert "MPOL_BIND" in features["linux"]["memoryPolicy"]["modes"]
+    assert "MPOL_F_STATIC_NODES" in features["linux"]["memoryPolicy"]["flags"]
+    assert features["linux"]["netDevices"]["enabled"] is False
+    assert features["linux"]["cgroup"]["rdma"] is True
+    assert features["potentiallyUnsafeConfigAnnotations"] == []
+    assert set(features["linux"]["seccomp"]["supportedFlags"]) <= set(features["linux"]["seccomp"]["knownFlags"])
+
+
+@pytest.mark.pyrunc_only  # runc is runc
+def test_called_as_runc(runtime: Runtime, tmp_path: Path, features: dict[str, Any]) -> None:
+    """Engines find it under that name: the version names it, the document is the same."""
+    link = tmp_path / "runc"
+    link.symlink_to(PATH)
+    assert json.loads(runtime.raw([str(link), "features"]).ok().out) == features
+    version = runtime.raw([str(link), "--version"]).ok().lines
+    assert version[0].startswith("runc version ")
+    assert [line.partition(":")[0] for line in version[1:]] == ["commit", "spec"]

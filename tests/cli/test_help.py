@@ -6,7 +6,10 @@ import pytest
 
 from cli.runtime import NAME, Runtime
 
-COMMANDS = ("create", "start", "state", "kill", "delete", "run", "list", "spec", "features")
+COMMANDS = (
+    "checkpoint", "create", "delete", "events", "exec", "features", "kill", "list", "pause", "ps", "restore", "resume",
+    "run", "spec", "start", "state", "update",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -55,7 +58,9 @@ def test_flag_without_its_argument(runtime: Runtime) -> None:
     assert "flag needs an argument" in result.out
 
 
-@pytest.mark.parametrize("command", ["create", "start", "state", "delete", "run"])
+@pytest.mark.parametrize(
+    "command", ["create", "start", "state", "delete", "run", "pause", "resume", "events", "update"]
+)
 def test_number_of_arguments(runtime: Runtime, command: str) -> None:
     for words in ((command,), (command, "a", "b")):
         runtime(*words).failed(f'"{command}" requires exactly 1 argument(s)')

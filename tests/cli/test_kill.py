@@ -94,6 +94,29 @@ def test_all_processes(runtime: Runtime, bundle: Bundle) -> None:
     wait_until(lambda: not pids_of(container_id))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--all", "ID", "9"), ("-a", "ID", "9"), ("ID", "9", "--all"), ("ID", "KILL", "-a"),
+        ("-all", "ID", "9"), ("--all=true", "ID", "9"), ("-a=1", "ID", "SIGKILL"),
+    ],
+)  # fmt: skip
+def test_spellings_of_all(runtime: Runtime, bundle: Bundle, words: tuple[str, ...]) -> None:
+    """go-runc: kill --all ID 9; CRI-O: kill -a ID 9.  Of a stopped container it is no error."""
+    bundle.args("sleep", "100")
+    container_id = runtime.run_detached(bundle)
+    spelled = [container_id if word == "ID" else word for word in words]
+    runtime("kill", *spelled).ok()
+    runtime.wait_for(container_id, "stopped")
+    runtime("kill", *spelled).ok()
+
+
+def test_not_all(runtime: Runtime, bundle: Bundle) -> None:
+    container_id = runtime.run_detached(bundle)
+    runtime.wait_for(container_id, "stopped")
+    runtime("kill", "--all=false", container_id, "9").failed("container not running")
+
+
 def test_shared_pid_namespace(runtime: Runtime, bundle: Bundle) -> None:
     """KILL of a container without its own pid namespace must not leave its children behind."""
     bundle.without_namespace("pid")

@@ -1,0 +1,185 @@
+"""events: statistics in runc's shape, the stream, and notices of memory that ran out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli.runtime import PATH, Runtime, cgroups_of, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cli.bundle import Bundle
+
+MIB = 1 << 20
+# runc's order; it writes "max", "cache", "raw" and the like only when they are not 0.
+SHAPE = ["cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces"]
+
+
+@pytest.fixture
+def sleeping(runtime: Runtime, bundle: Bundle) -> str:
+    bundle.linux["resources"].update({"memory": {"limit": 40 * MIB}, "pids": {"limit": 20}})
+    bundle.args("sleep", "100")
+    return runtime.run_detached(bundle)
+
+
+def stats(runtime: Runtime, container_id: str) -> dict[str, Any]:
+    result = runtime("events", "--stats", container_id).ok()
+    assert result.err == ""
+    assert len(result.lines) == 1
+    assert result.out.startswith(f'{{"type":"stats","id":"{container_id}","data":{{"cpu":{{"usage":')
+    data: dict[str, Any] = json.loads(result.out)["data"]
+    return data
+
+
+class Stream:
+    """`events` in the background."""
+
+    def __init__(self, runtime: Runtime, tmp_path: Path, *words: str) -> None:
+        self.file = tmp_path / "events"
+        command = [PATH, "--root", str(runtime.state_root), "events", *words]
+        with self.file.open("wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+
+    def lines(self, kind: str) -> list[str]:
+        return [line for line in self.file.read_text().splitlines() if line.startswith(f'{{"type":"{kind}"')]
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def stream(runtime: Runtime, sleeping: str, tmp_path: Path) -> Iterator[Stream]:
+    made = Stream(runtime, tmp_path, "--interval", "100ms", sleeping)
+    yield made
+    made.close()
+
+
+def test_names_and_their_order(runtime: Runtime, sleeping: str) -> None:
+    data = stats(runtime, sleeping)
+    assert list(data) == SHAPE
+    assert list(data["cpu"]["usage"])[-2:] == ["kernel", "user"]
+    assert list(data["cpuset"]) == [
+        "cpus", "cpu_exclusive", "mems", "mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page",
+        "memory_spread_slab", "memory_pressure", "sched_load_balance", "sched_relax_domain_level",
+    ]  # fmt: skip
+    memory = [name for name in data["memory"] if name != "cache"]
+    assert memory == ["usage", "swap", "kernel", "kernelTCP", "raw"]
+    assert list(data["memory"]["usage"]) == ["limit", "usage", "max", "failcnt"]
+    assert list(data["memory"]["raw"]) == sorted(data["memory"]["raw"])
+    assert data["intel_rdt"] == {}
+    assert data["network_interfaces"] is None
+
+
+def test_numbers(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.linux["resources"].update({"memory": {"limit": 40 * MIB}, "pids": {"limit": 20}})
+    bundle.shell("dd if=/dev/zero of=/dev/shm/x bs=1M count=4; sleep 100 & sleep 100 & wait")
+    container_id = runtime.run_detached(bundle)
+    wait_until(lambda: stats(runtime, container_id)["pids"]["current"] == 3)
+    data = stats(runtime, container_id)
+    assert data["pids"] == {"current": 3, "limit": 20}
+    assert data["memory"]["usage"]["limit"] == 40 * MIB
+    assert 4 * MIB < data["memory"]["usage"]["usage"] < 40 * MIB
+    assert data["memory"]["cache"] >= 4 * MIB
+    assert data["memory"]["raw"]["shmem"] >= 4 * MIB
+    assert data["cpu"]["usage"]["total"] == sum(data["cpu"]["usage"]["percpu"]) > 0
+    assert data["cpuset"]["cpus"] == list(range(os.cpu_count() or 1))
+
+
+def test_throttling(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.linux["resources"]["cpu"] = {"quota": 1000, "period": 10000}
+    bundle.shell("while :; do true; done")
+    container_id = runtime.run_detached(bundle)
+    seen = wait_until(lambda: stats(runtime, container_id)["cpu"].get("throttling"))
+    assert list(seen) == ["periods", "throttledPeriods", "throttledTime"]
+
+
+def test_block_io(runtime: Runtime, bundle: Bundle) -> None:
+    """What the machine's disk wrote, if the test runs on one: the keys, at least."""
+    bundle.shell("dd if=/dev/zero of=/file bs=1M count=2; sync; sleep 100")
+    container_id = runtime.run_detached(bundle)
+    wait_until((bundle.rootfs / "file").exists)
+    for name, entries in stats(runtime, container_id)["blkio"].items():
+        assert name in ("ioServiceBytesRecursive", "ioServicedRecursive")
+        assert {entry["op"] for entry in entries} >= {"Read", "Write", "Sync", "Async", "Total"}
+        assert all(set(entry) <= {"major", "minor", "op", "value"} for entry in entries)
+
+
+def test_stopped_and_absent(runtime: Runtime, bundle: Bundle) -> None:
+    container_id = runtime.run_detached(bundle)
+    runtime.wait_for(container_id, "stopped")
+    for words in (("--stats",), ()):
+        runtime("events", *words, container_id).failed(f"container with id {container_id} is not running")
+        runtime("events", *words, "nobody").failed("container does not exist")
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ("0", "duration interval must be greater than 0"), ("0s", "duration interval must be greater than 0"),
+        ("-1s", "duration interval must be greater than 0"),
+        ("5", 'invalid value "5" for flag -interval: parse error'), ("x", 'invalid value "x" for flag -interval'),
+    ],
+)  # fmt: skip
+def test_intervals_that_are_none(runtime: Runtime, sleeping: str, interval: str, words: str) -> None:
+    runtime("events", "--interval", interval, sleeping).failed(words)
+    runtime("events", f"--interval={interval}", sleeping).failed(words)
+
+
+def test_the_stream_ends_with_the_container(runtime: Runtime, sleeping: str, stream: Stream) -> None:
+    wait_until(lambda: len(stream.lines("stats")) >= 3)
+    runtime("delete", "--force", sleeping).ok()
+    assert stream.process.wait(5) == 0
+    assert all(json.loads(line)["id"] == sleeping for line in stream.lines("stats"))
+    assert stream.lines("oom") == []
+
+
+def test_the_first_line_comes_after_one_interval(runtime: Runtime, sleeping: str, tmp_path: Path) -> None:
+    stream = Stream(runtime, tmp_path, "--interval=1h", sleeping)
+    time.sleep(0.3)
+    runtime("delete", "--force", sleeping).ok()
+    assert stream.process.wait(5) == 0
+    assert stream.file.read_text() == ""
+
+
+def test_out_of_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    bundle.linux["resources"]["memory"] = {"limit": 20 * MIB, "swap": 20 * MIB}
+    bundle.shell("while [ ! -e /go ]; do sleep 0.02; done; (tail /dev/zero); sleep 100")
+    container_id = runtime.run_detached(bundle)
+    stream = Stream(runtime, tmp_path, "--interval", "100ms", container_id)
+    wait_until(lambda: stream.lines("stats"))
+    (bundle.rootfs / "go").touch()
+    wait_until(lambda: stream.lines("oom"))
+    assert set(stream.lines("oom")) == {f'{{"type":"oom","id":"{container_id}"}}'}
+    runtime("delete", "--force", container_id).ok()
+    assert stream.process.wait(5) == 0
+
+
+@pytest.mark.pyrunc_only  # runc's stream goes on until the container is deleted
+def test_the_container_itself_dies_of_it(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """The notice comes before the end of the stream; the stream ends although nobody deletes the container."""
+    bundle.linux["resources"]["memory"] = {"limit": 20 * MIB, "swap": 20 * MIB}
+    bundle.shell("while [ ! -e /go ]; do sleep 0.02; done; exec tail /dev/zero")
+    container_id = runtime.run_detached(bundle)
+    stream = Stream(runtime, tmp_path, "--interval", "100ms", container_id)
+    wait_until(lambda: stream.lines("stats"))
+    (bundle.rootfs / "go").touch()
+    assert stream.process.wait(10) == 0
+    assert stream.lines("oom") == [f'{{"type":"oom","id":"{container_id}"}}']
+    assert runtime.state(container_id)["status"] == "stopped"
+
+
+def test_paused(runtime: Runtime, sleeping: str, stream: Stream) -> None:
+    runtime("pause", sleeping).ok()
+    count = len(stream.lines("stats"))
+    wait_until(lambda: len(stream.lines("stats")) > count + 1)
+    assert cgroups_of(sleeping) != []

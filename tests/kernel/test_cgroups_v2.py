@@ -157,3 +157,79 @@ print(json.dumps(told))
     expected = r"linux.resources.hugepageLimits[0].limit: hugetlb."
     assert told.startswith(expected)
     assert told.endswith("the hugetlb controller is not available in this cgroup")
+
+
+def test_freezing_waits_until_all_have_stopped(sandbox: Sandbox) -> None:
+    """cgroup.events says when; a process that never sleeps is stopped as well, and goes on after thawing."""
+    told = on_pure_v2(
+        sandbox,
+        """
+import time
+from pyrunc.cgroups.freezer import freeze, thaw
+cgroup = fs.create(host, [sys.argv[1] + "/c1"])
+path = cgroup.hierarchies[0].path
+pids = []
+for _ in range(3):
+    pid = os.fork()
+    if not pid:
+        open(path + "/cgroup.procs", "w").write("0")
+        while True:
+            pass
+    pids.append(pid)
+while sorted(processes(cgroup)) != sorted(pids):
+    time.sleep(0.01)
+states = []
+for _ in range(20):
+    freeze(cgroup)
+    states.append(freezer_state(cgroup))
+    thaw(cgroup)
+    states.append(freezer_state(cgroup))
+def ticks():
+    return sum(int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11]) for pid in pids)
+freeze(cgroup)
+before = ticks()
+time.sleep(0.1)
+still = ticks() == before
+thaw(cgroup)
+time.sleep(0.3)
+goes_on = ticks() > before
+kill_all(cgroup, signal.SIGKILL)
+for pid in pids:
+    os.waitpid(pid, 0)
+fs.remove(cgroup)
+thaw(cgroup)
+print(json.dumps([sorted(set(states[::2])), sorted(set(states[1::2])), still, goes_on]))
+""",
+    )
+    assert told == [["FROZEN"], ["THAWED"], True, True]
+
+
+def test_statistics_of_the_kernel(sandbox: Sandbox) -> None:
+    """CPU time is counted in every cgroup of version 2, with the controller or without."""
+    told = on_pure_v2(
+        sandbox,
+        """
+from pyrunc.cgroups.stats import read_stats
+cgroup = fs.create(host, [sys.argv[1] + "/c1"])
+path = cgroup.hierarchies[0].path
+inside, outside = os.pipe()
+pid = os.fork()
+if not pid:
+    open(path + "/cgroup.procs", "w").write("0")
+    for _ in range(3000000):
+        pass
+    os.write(outside, b"x")
+    signal.pause()
+os.read(inside, 1)
+stats = read_stats(cgroup, read_page_sizes())
+os.kill(pid, 9)
+os.waitpid(pid, 0)
+fs.remove(cgroup)
+print(json.dumps(stats))
+""",
+    )
+    usage = told["cpu"]["usage"]
+    assert usage["total"] >= max(usage["user"], usage["kernel"])
+    assert usage["user"] > 1_000_000
+    assert told["pids"] == {"current": 1}
+    assert all(set(found) == {"failcnt"} for found in told["hugetlb"].values())

@@ -1,0 +1,95 @@
+"""update: what to write to have the old limits again, and what is refused beforehand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ocispec.resources import Cpu, Memory, Pids, Resources
+from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
+from pyrunc.cgroups.update import check_usage, update, value_before
+from pyrunc.cgroups.writes import Write
+from pyrunc.errors import ConfigError, KernelError
+from pyrunc.kernel.host import CgroupHierarchy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("file", "value", "content", "before"),
+    [
+        ("memory.limit_in_bytes", "1", "9223372036854771712\n", "9223372036854771712"),
+        ("cpu.max", "500 1000", "max 100000\n", "max 100000"),
+        ("memory.oom_control", "1", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n", "0"),
+        ("io.weight", "50", "default 100\n", "100"),
+        ("io.bfq.weight", "50", "default 100\n8:0 200\n", "100"),
+        ("io.bfq.weight", "8:0 50", "default 100\n8:0 200\n", "8:0 200"),
+        ("io.bfq.weight", "8:16 50", "default 100\n8:0 200\n", "8:16 default"),
+        ("io.max", "8:0 rbps=5", "", "8:0 rbps=max wbps=max riops=max wiops=max"),
+        ("io.max", "8:0 rbps=5", "8:0 rbps=9 wbps=max\n8:16 rbps=1\n", "8:0 rbps=9 wbps=max"),
+        ("blkio.throttle.read_bps_device", "8:0 5", "8:16 7\n", "8:0 0"),
+        ("blkio.throttle.read_bps_device", "8:0 5", "8:0 7\n", "8:0 7"),
+        ("net_prio.ifpriomap", "lo 5", "lo 1\neth0 0\n", "lo 1"),
+        ("cpuset.mems", "0", "\n", ""),
+    ],
+)  # fmt: skip
+def test_value_before(file: str, value: str, content: str, before: str) -> None:
+    assert value_before(content, Write("x", file, value, "place")) == before
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> tuple[ContainerCgroup, CgroupHierarchy]:
+    """A version 2 cgroup of ordinary files: they keep what is written, behind what the writes leave of it."""
+    for name, content in (("cpu.max", "20000 100000\n"), ("cpu.weight", "100\n"), ("memory.current", "5000\n")):
+        (tmp_path / name).write_text(content)
+    names = ("cpu", "memory", "pids")
+    joined = JoinedHierarchy(version=2, controllers=names, path=str(tmp_path))
+    (tmp_path / "cgroup.controllers").write_text(" ".join(names))
+    hierarchy = CgroupHierarchy(version=2, controllers=names, mountpoint=str(tmp_path), own_path="/")
+    return ContainerCgroup(hierarchies=(joined,)), hierarchy
+
+
+def test_a_new_period_keeps_the_quota(place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path) -> None:
+    cgroup, hierarchy = place
+    assert update(cgroup, Resources(cpu=Cpu(period=50000)), (hierarchy,)) == []
+    assert (tmp_path / "cpu.max").read_text().startswith("20000 50000")
+
+
+def test_what_is_refused_is_set_back(place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path) -> None:
+    """The second file is a directory: it can be read as little as written."""
+    cgroup, hierarchy = place
+    update(cgroup, Resources(cpu=Cpu(shares=2048)), (hierarchy,))
+    assert (tmp_path / "cpu.weight").read_text() != "100\n"
+    (tmp_path / "cpu.weight").write_text("100\n")
+    (tmp_path / "pids.max").mkdir()
+    with pytest.raises(KernelError, match="pids"):
+        update(cgroup, Resources(cpu=Cpu(shares=2048), pids=Pids(limit=5)), (hierarchy,))
+    assert (tmp_path / "cpu.weight").read_text() == "100\n"
+
+
+@pytest.mark.parametrize(
+    ("memory", "words"),
+    [
+        (Memory(limit=5000, check_before_update=True), "rejecting memory limit 5000 <= usage 5000"),
+        (Memory(limit=9000, swap=4000, check_before_update=True), r"rejecting memory\+swap limit 4000 <= usage 5000"),
+    ],
+)
+def test_usage_is_checked(place: tuple[ContainerCgroup, CgroupHierarchy], memory: Memory, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_usage(place[0].hierarchies[0], memory)
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        Memory(limit=10, check_before_update=False),
+        Memory(limit=10),
+        Memory(limit=5001, check_before_update=True),
+        Memory(limit=-1, swap=-1, check_before_update=True),
+    ],
+)
+def test_usage_that_fits(place: tuple[ContainerCgroup, CgroupHierarchy], memory: Memory) -> None:
+    check_usage(place[0].hierarchies[0], memory)
+    assert place[0].hierarchies[0].version == 2

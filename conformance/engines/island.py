@@ -46,9 +46,9 @@ class Result:
         return f"{' '.join(self.argv)}\nstatus {self.status}\n{self.out[-4000:]}"
 
     def ok(self, words: str = "") -> Result:
-        return self.ended(0, words)
+        return self.must_end(0, words)
 
-    def ended(self, status: int, *words: str) -> Result:
+    def must_end(self, status: int, *words: str) -> Result:
         """With this exit status, and all of these words in what it printed."""
         assert self.status == status, self
         for word in words:

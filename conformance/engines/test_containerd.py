@@ -20,7 +20,7 @@ def running(containerd: Containerd, name: str) -> str:
 
 def test_output_and_exit_status(containerd: Containerd, name: str) -> None:
     result = containerd.run("--rm", name, "sh", "-c", "echo to stdout; echo to stderr >&2; exit 7")
-    result.ended(7, "to stdout", "to stderr")
+    result.must_end(7, "to stdout", "to stderr")
 
 
 def test_terminal(containerd: Containerd, name: str) -> None:
@@ -28,13 +28,13 @@ def test_terminal(containerd: Containerd, name: str) -> None:
 
 
 def test_missing_program(containerd: Containerd, name: str) -> None:
-    containerd.run("--rm", name, "/nowhere").ended(1, "/nowhere", "no such file or directory")
-    containerd.run("--rm", f"{name}-path", "nowhere").ended(1, "executable file not found in $PATH")
+    containerd.run("--rm", name, "/nowhere").must_end(1, "/nowhere", "no such file or directory")
+    containerd.run("--rm", f"{name}-path", "nowhere").must_end(1, "executable file not found in $PATH")
 
 
 def test_exec(containerd: Containerd, running: str) -> None:
     words = ("task", "exec", "--exec-id", "e1", running, "sh", "-c", "echo inside; exit 3")
-    containerd(*words).ended(3, "inside")
+    containerd(*words).must_end(3, "inside")
     containerd("task", "exec", "--exec-id", "e2", "--user", "1000:1000", running, "id").ok("uid=1000")
 
 
@@ -44,7 +44,7 @@ def test_exec_terminal(containerd: Containerd, running: str) -> None:
 
 def test_exec_missing_program(containerd: Containerd, running: str) -> None:
     result = containerd("task", "exec", "--exec-id", "e1", running, "/nowhere")
-    result.ended(1, "/nowhere", "no such file or directory")
+    result.must_end(1, "/nowhere", "no such file or directory")
 
 
 def test_processes(containerd: Containerd, running: str) -> None:
@@ -68,16 +68,16 @@ def test_kill_and_delete(containerd: Containerd, running: str) -> None:
     containerd("task", "kill", "--signal", "SIGKILL", running).ok()
     wait_until(lambda: containerd.status(running) == "STOPPED")
     late = containerd("task", "kill", "--signal", "SIGKILL", running)
-    late.ended(1)
+    late.must_end(1)
     assert "already finished" in late.out or "not found" in late.out
-    containerd("task", "rm", running).ended(0, "137")
+    containerd("task", "rm", running).must_end(0, "137")
     containerd("container", "rm", running).ok()
 
 
 def test_kill_all(containerd: Containerd, running: str) -> None:
     containerd("task", "kill", "--all", "--signal", "SIGKILL", running).ok()
     wait_until(lambda: containerd.status(running) == "STOPPED")
-    containerd("task", "delete", running).ended(0)
+    containerd("task", "delete", running).must_end(0)
 
 
 def test_limits(containerd: Containerd, name: str) -> None:

@@ -30,7 +30,7 @@ def test_which_runtime(docker: Docker) -> None:
 
 def test_output_and_exit_status(docker: Docker) -> None:
     script = "echo to stdout; echo to stderr >&2; exit 7"
-    docker.run("box", "sh", "-c", script).ended(7, "to stdout", "to stderr")
+    docker.run("box", "sh", "-c", script).must_end(7, "to stdout", "to stderr")
 
 
 def test_input(docker: Docker) -> None:
@@ -45,7 +45,7 @@ def test_terminal(docker: Docker) -> None:
 
 def test_terminal_input(docker: Docker) -> None:
     script = 'echo ready; read line; echo "got $line"; exit 5'
-    docker.in_terminal("run", "--rm", "-it", "box", "sh", "-c", script, typed=b"word\n").ended(5, "got word")
+    docker.in_terminal("run", "--rm", "-it", "box", "sh", "-c", script, typed=b"word\n").must_end(5, "got word")
 
 
 def test_create_start_attach(docker: Docker, name: str) -> None:
@@ -57,7 +57,7 @@ def test_create_start_attach(docker: Docker, name: str) -> None:
 def test_attach(docker: Docker, name: str) -> None:
     script = 'read line; echo "got $line"; exit 4'
     docker("run", "--detach", "--interactive", "--name", name, "box", "sh", "-c", script).ok()
-    docker("attach", name, given=b"word\n").ended(4)
+    docker("attach", name, given=b"word\n").must_end(4)
     docker("logs", name).ok("got word")
 
 
@@ -67,7 +67,7 @@ def test_logs(docker: Docker, name: str) -> None:
 
 
 def test_exec(docker: Docker, service: str) -> None:
-    docker("exec", service, "sh", "-c", "echo inside; exit 3").ended(3, "inside")
+    docker("exec", service, "sh", "-c", "echo inside; exit 3").must_end(3, "inside")
     words = ("exec", "--user", "app", "--workdir", "/tmp", "--env", "WORD=there", service)
     result = docker(*words, "sh", "-c", "id; pwd; echo $WORD").ok("uid=1000(app) gid=1000(app)")
     assert result.out.endswith("/tmp\nthere\n")
@@ -111,7 +111,7 @@ def test_exec_that_fails(docker: Docker, service: str, words: tuple[str, ...], s
     ],
 )
 def test_run_that_fails(docker: Docker, words: tuple[str, ...], status: int, said: str) -> None:
-    docker.run(*words).ended(status, said)
+    docker.run(*words).must_end(status, said)
 
 
 def test_stop_start_restart_kill_remove(docker: Docker, service: str) -> None:
@@ -170,12 +170,12 @@ def test_limits(docker: Docker) -> None:
 
 
 def test_out_of_memory(docker: Docker, name: str) -> None:
-    docker("run", "--name", name, "--memory", "16m", "--memory-swap", "16m", "box", "tail", "/dev/zero").ended(137)
+    docker("run", "--name", name, "--memory", "16m", "--memory-swap", "16m", "box", "tail", "/dev/zero").must_end(137)
     assert docker.inspect(name, "{{.State.OOMKilled}}") == "true"
 
 
 def test_read_only(docker: Docker) -> None:
-    docker.run("--read-only", "box", "touch", "/x").ended(1, "Read-only file system")
+    docker.run("--read-only", "box", "touch", "/x").must_end(1, "Read-only file system")
 
 
 def test_users_and_capabilities(docker: Docker) -> None:
@@ -195,7 +195,7 @@ def test_own_seccomp_profile(docker: Docker) -> None:
     rule = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}
     path = docker.island.directory / "profile.json"
     path.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
-    docker.run("--security-opt", f"seccomp={path}", "box", "mkdir", "/x").ended(1, "Function not implemented")
+    docker.run("--security-opt", f"seccomp={path}", "box", "mkdir", "/x").must_end(1, "Function not implemented")
 
 
 def test_volumes(docker: Docker) -> None:
@@ -205,7 +205,7 @@ def test_volumes(docker: Docker) -> None:
     words = ("--volume", f"{there}:/given:ro", "--volume", "named:/named", "--tmpfs", "/fast:size=1m", "box")
     docker.run(*words, "sh", "-c", "cat /given/file; mount; echo kept >/named/file").ok("size=1024k")
     docker.run(*words, "sh", "-c", "cat /given/file /named/file").ok("from the host\nkept")
-    docker.run(*words, "touch", "/given/x").ended(1, "Read-only file system")
+    docker.run(*words, "touch", "/given/x").must_end(1, "Read-only file system")
 
 
 def test_device(docker: Docker) -> None:

@@ -44,7 +44,7 @@ def test_which_runtime(podman: Podman) -> None:
 
 def test_output_and_exit_status(podman: Podman) -> None:
     script = "echo to stdout; echo to stderr >&2; exit 7"
-    podman.run("box", "sh", "-c", script).ended(7, "to stdout", "to stderr")
+    podman.run("box", "sh", "-c", script).must_end(7, "to stdout", "to stderr")
 
 
 def test_input(podman: Podman) -> None:
@@ -59,7 +59,7 @@ def test_terminal(podman: Podman, name: str) -> None:
 
 
 def test_exec(podman: Podman, service: str) -> None:
-    podman("exec", service, "sh", "-c", "echo inside; exit 3").ended(3, "inside")
+    podman("exec", service, "sh", "-c", "echo inside; exit 3").must_end(3, "inside")
     result = podman("exec", "--user", "app", "--workdir", "/tmp", "--env", "WORD=there", service, "sh", "-c", "id; env")
     result.ok("uid=1000(app)")
     assert "WORD=there" in result.out
@@ -75,8 +75,8 @@ def test_exec(podman: Podman, service: str) -> None:
     ],
 )
 def test_what_cannot_be_executed(podman: Podman, service: str, program: str, status: int, said: str) -> None:
-    podman.run("box", program).ended(status, said)
-    podman("exec", service, program).ended(status, said)
+    podman.run("box", program).must_end(status, said)
+    podman("exec", service, program).must_end(status, said)
 
 
 def test_preserved_descriptors(podman: Podman, service: str) -> None:
@@ -112,7 +112,7 @@ def test_logs_and_top(podman: Podman, service: str, name: str) -> None:
 
 
 def test_confined(podman: Podman) -> None:
-    podman.run("--read-only", "box", "touch", "/x").ended(1, "Read-only file system")
+    podman.run("--read-only", "box", "touch", "/x").must_end(1, "Read-only file system")
     show = ("box", "grep", "-E", "CapEff|Seccomp:|NoNewPrivs", "/proc/self/status")
     result = podman.run(
         "--cap-drop", "ALL", "--cap-add", "NET_BIND_SERVICE", "--security-opt", "no-new-privileges", *show
@@ -127,7 +127,7 @@ def test_privileged(podman: Podman) -> None:
 
 def test_volumes_and_masks(podman: Podman) -> None:
     words = ("--tmpfs", "/fast:size=1m", "--volume", "/etc:/given:ro", "--security-opt", "mask=/proc/uptime")
-    result = podman.run(*words, "box", "sh", "-c", "mount; cat /proc/uptime; touch /given/x").ended(1, "size=1024k")
+    result = podman.run(*words, "box", "sh", "-c", "mount; cat /proc/uptime; touch /given/x").must_end(1, "size=1024k")
     assert "/given" in result.out
 
 
@@ -186,7 +186,7 @@ def test_limits_and_update(podman: Podman, service: str) -> None:
     podman("update", "--memory", "32m", "--cpus", "0.5", service).ok()
     podman("exec", service, "sh", "-c", show).ok("33554432")
     podman("stats", "--no-stream", service).ok()
-    podman.run("--memory", "16m", "--memory-swap", "16m", "box", "tail", "/dev/zero").ended(137)
+    podman.run("--memory", "16m", "--memory-swap", "16m", "box", "tail", "/dev/zero").must_end(137)
 
 
 def test_host_namespaces_and_devices(podman: Podman) -> None:

@@ -54,7 +54,7 @@ def test_exec(docker: Docker, name: str, count: int) -> None:
     docker("run", "--detach", "--network", "none", "--name", name, "box", "sleep", "1000000").ok()
 
     def execute(number: int) -> None:
-        docker("exec", name, "sh", "-c", f"echo number {number}; exit {number % 100}").ended(
+        docker("exec", name, "sh", "-c", f"echo number {number}; exit {number % 100}").must_end(
             number % 100, f"number {number}"
         )
 

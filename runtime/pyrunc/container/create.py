@@ -20,6 +20,7 @@ from pyrunc.cgroups.place import ContainerCgroup, planned
 from pyrunc.cgroups.resources import NO_DEVICES, plan_resources
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
+from pyrunc.container.notified import notify_caller, with_notify
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
 from pyrunc.errors import ConfigError, PyruncError, StageFailed, UsageError, during
@@ -179,6 +180,8 @@ def create_container(
     `console` is a socket that is to get the terminal's master if there is one, and options.console_socket is not set.
     """
     bundle = load_bundle(options.bundle)
+    if notify_caller():
+        bundle = with_notify(bundle, store, options.container_id)
     prepared = prepare(options, bundle)
     with Opened() as opened:
         kinds = []
@@ -193,6 +196,8 @@ def create_container(
         with store.create(options.container_id) as directory:
             undo.push("remove the state directory", directory.remove)
             try:
+                if notify_caller():
+                    directory.make_notify()
                 return _make(directory, undo, prepared, wanted, plan, opened, console, options, ready)
             except BaseException:
                 undo.run()

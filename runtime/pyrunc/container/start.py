@@ -6,6 +6,7 @@ import posix
 from select import POLLHUP, POLLIN, poll
 
 from pyrunc import log
+from pyrunc.container.notified import open_notifier
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import CREATED, PAUSED, STOPPED, status_of
 from pyrunc.container.store import EXEC_FIFO
@@ -37,7 +38,16 @@ def start_container(store: Store, container_id: str) -> None:
             raise StateError("cannot start a container in the paused state")
         if status != CREATED:
             raise StateError("cannot start an already running container")
-        start_created(directory, record)
+        start_and_wait(directory, record)
+
+
+def start_and_wait(directory: Directory, record: ContainerRecord) -> None:
+    """start, and where a service manager waits for READY=1: until then."""
+    notifier = open_notifier(directory)
+    start_created(directory, record)
+    if notifier is not None:
+        directory.fd.close()  # unlocked: it may take long, and `kill` must not wait for it
+        notifier.wait(record.pid)
 
 
 def start_created(directory: Directory, record: ContainerRecord) -> None:

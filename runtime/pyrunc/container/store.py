@@ -2,6 +2,7 @@
 
     <root>/<id>/state.json   0600, replaced by rename(2): readers never see half of it
     <root>/<id>/exec.fifo    there from create to start: a container that has it is `created`
+    <root>/<id>/notify/      with the socket for sd_notify(3), when the caller had NOTIFY_SOCKET
 
 The lock is flock(2) on the container's directory: it ends with its process, so a killed command leaves none behind.
 """
@@ -20,6 +21,7 @@ from pyrunc.kernel.files import Fd, read_file, replace_file
 
 STATE_FILE = "state.json"
 EXEC_FIFO = "exec.fifo"
+NOTIFY_DIRECTORY = "notify"
 # others may write: the stage opens it by descriptor as whatever user the container has (fifo(7), chmod(2))
 _FIFO_MODE = 0o622
 _MAX_STATE = 16 << 20
@@ -139,9 +141,33 @@ class Directory:
         except FileNotFoundError:  # ENOENT: another start was quicker
             pass
 
+    def make_notify(self) -> None:
+        """A directory that the container sees: others may pass through it, and nothing else is in it."""
+        with during("make the directory of the notify socket"):
+            posix.mkdir(NOTIFY_DIRECTORY, 0o755, dir_fd=self.fd.number)
+
+    def open_notify(self) -> Fd | None:
+        """The directory, or None when the container was created without."""
+        try:
+            return Fd(
+                posix.open(NOTIFY_DIRECTORY, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, dir_fd=self.fd.number)
+            )
+        except FileNotFoundError:  # ENOENT
+            return None
+
+    def _remove_notify(self) -> None:
+        directory = self.open_notify()
+        if directory is None:
+            return
+        with directory:
+            for name in posix.listdir(f"/proc/self/fd/{directory.number}"):
+                posix.unlink(name, dir_fd=directory.number)
+        posix.rmdir(NOTIFY_DIRECTORY, dir_fd=self.fd.number)
+
     def remove(self) -> None:
         """The directory and all in it; what is gone already is fine."""
         with during(f"remove the state directory {self.path}"):
+            self._remove_notify()
             for name in posix.listdir(self.fd.number):
                 _remove_entry(self.fd.number, name)
             try:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.kernel.files import Fd
+    from pyrunc.process.notify import Notifier
 
 _SIGCHLD = 17
 _SIGURG = 23  # Go runtimes send it to themselves; runc does not pass it on either
@@ -125,17 +126,21 @@ class Terminal:
                 raise
 
 
-def relay(pid: int, pidfd: Fd, signals: Fd, terminal: Terminal | None) -> int:
+def relay(pid: int, pidfd: Fd, signals: Fd, terminal: Terminal | None, notifier: Notifier | None = None) -> int:
     """Serve the container until its init ends; its wait status."""
     while True:
         poller = poll()
         poller.register(signals.number, POLLIN)
         poller.register(pidfd.number, POLLIN)
+        if notifier:
+            poller.register(notifier.socket.number, POLLIN)
         for number, events in terminal.interests() if terminal else ():
             poller.register(number, events)
         ready = dict(poller.poll())
         if signals.number in ready:
             _forward(read_signals(signals), pid, pidfd, terminal)
+        if notifier and ready.pop(notifier.socket.number, 0):
+            notifier.serve(posix.getpid())  # to the caller, we are the service: he sees us end, not the container
         for number, events in ready.items():
             if terminal and number not in (signals.number, pidfd.number):
                 terminal.handle(number, events)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).resolve().parent
-COMMANDS = ("create", "state", "start", "kill", "exec", "delete", "run")
+COMMANDS = (
+    "create", "state", "start", "kill", "exec", "pause", "resume", "ps", "update", "events", "delete", "run",
+)  # fmt: skip
 CONFIG = {
     "ociVersion": "1.0.2",
     "hostname": "loaded",
@@ -92,6 +94,11 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[
         recorder.run("state", name)
         recorder.run("kill", name, "WINCH")
         recorder.run("exec", name, "/bin/busybox", "true")
+        recorder.run("pause", name)
+        recorder.run("resume", name)
+        recorder.run("ps", name)
+        recorder.run("update", "--pids-limit", "99", name)
+        recorder.run("events", "--stats", name)
         recorder.run("start", name)
         recorder.run("delete", "--force", name)
         recorder.run("run", "--bundle", str(recorder.bundle), name)

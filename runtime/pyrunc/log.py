@@ -70,7 +70,7 @@ def error(message: str) -> None:
     """The reason for a failure: to the log, and bare to stderr when the log is a file.  Only the cli calls this."""
     _write(ERROR, message)
     if LOG.file is not None:
-        write_all(STDERR, encode(printable(message) + "\n"))
+        _deliver(STDERR, printable(message))
 
 
 def warning(message: str) -> None:
@@ -96,9 +96,13 @@ def _write(level: str, message: str) -> None:
         line = terminal_line(level, message, int(monotonic() - LOG.started))
     else:
         line = text_line(level, message, timestamp())
+    _deliver(STDERR if LOG.file is None else LOG.file, line)
+
+
+def _deliver(number: int, line: str) -> None:
     try:
-        write_all(STDERR if LOG.file is None else LOG.file, encode(line + "\n"))
-    except OSError as failure:  # a full disk or a closed stderr: the caller's own result matters more
+        write_all(number, encode(line + "\n"))
+    except OSError as failure:  # a full disk, a stderr that is closed or only to be read: the result matters more
         if failure.errno is None:
             raise
 

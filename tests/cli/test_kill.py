@@ -83,6 +83,7 @@ def test_signal_out_of_range(runtime: Runtime, bundle: Bundle, signal: str) -> N
 def test_absent(runtime: Runtime) -> None:
     runtime("kill", "nobody", "KILL").failed("container does not exist")
     runtime("kill", "--all", "nobody", "KILL").failed("container does not exist")
+    runtime("kill", "nobody", "BOGUS").failed("container does not exist")
 
 
 def test_all_processes(runtime: Runtime, bundle: Bundle) -> None:

@@ -234,4 +234,5 @@ def test_created_and_stopped(runtime: Runtime, bundle: Bundle) -> None:
     runtime("start", container_id).ok()
     runtime.wait_for(container_id, "stopped")
     runtime("update", "--pids-limit", "10", container_id).failed("container not running")
-    runtime("update", "--pids-limit", "10", "nobody").failed("container does not exist")
+    for words in (("--pids-limit", "10"), ("--memory", "abc"), ("--resources", "/nonexistent")):
+        runtime("update", *words, "nobody").failed("container does not exist")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyrunc.container.kill import kill_container, parse_signal
+from pyrunc.container.kill import kill_container
 from pyrunc.container.store import Store
 
 TYPE_CHECKING = False
@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Arguments) -> int:
-    signal = parse_signal(arguments.positional[1] if len(arguments.positional) > 1 else "SIGTERM")
+    signal = arguments.positional[1] if len(arguments.positional) > 1 else "SIGTERM"
     kill_container(Store(arguments.root), arguments.container_id, signal, all_processes=arguments.all)
     return 0

@@ -37,10 +37,11 @@ NUMBERS = {"blkio-weight": ("blockIO", "weight"), "pids-limit": ("pids", "limit"
 
 
 def run(arguments: Arguments) -> int:
-    """Everything is read before the container is looked at, as runc does."""
+    store = Store(arguments.root)
+    store.load(arguments.container_id)  # whether there is one is the first thing to be told
     document = read_wanted(arguments.resources) if arguments.resources else from_flags(arguments)
     refuse_rdt(arguments)
-    update_container(Store(arguments.root), arguments.container_id, document)
+    update_container(store, arguments.container_id, document)
     return 0
 
 

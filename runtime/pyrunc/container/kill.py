@@ -34,13 +34,15 @@ def parse_signal(text: str) -> int:
     raise UsageError(f'unknown signal "{text}"')
 
 
-def kill_container(store: Store, container_id: str, signal: int, *, all_processes: bool) -> None:
-    """Raises StateError `container not running` for a stopped one, but not with `all_processes` (engines rely on it).
+def kill_container(store: Store, container_id: str, signal_text: str, *, all_processes: bool) -> None:
+    """Raises UsageError for what names no signal, but first StateError for what names no container, as runc.
+    Raises StateError `container not running` for a stopped one, but not with `all_processes` (engines rely on it).
 
     Without a pid namespace of its own the end of init ends nobody else: then SIGKILL goes to all of the cgroup, as in
     runc.
     """
     record = store.load(container_id)
+    signal = parse_signal(signal_text)
     if status_of(record, store.root) in (STOPPED, CREATING) and not all_processes:
         raise StateError("container not running")
     if all_processes or (signal == SIGKILL and not record.has_private_pid_namespace):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posix
-from errno import EBADF, EINVAL, ENOTTY
+from errno import EBADF, EINVAL, EIO, ENOTTY
 from fcntl import ioctl
 
 from pyrunc.kernel.constants import TIOCGWINSZ, TIOCSWINSZ
@@ -40,9 +40,14 @@ def make_raw(number: int) -> Any:
 
 
 def restore(number: int, before: Any) -> None:
+    """As it was before `make_raw`; EIO: there is no terminal any more, it was hung up (tty_ioctl(4))."""
     import termios
 
-    termios.tcsetattr(number, termios.TCSADRAIN, before)
+    try:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+    except termios.error as error:
+        if error.args[0] != EIO:
+            raise
 
 
 def copy_window_size(source: int, target: int) -> None:
@@ -50,7 +55,7 @@ def copy_window_size(source: int, target: int) -> None:
     try:
         size = ioctl(source, TIOCGWINSZ, bytes(_WINSIZE_SIZE))
     except OSError as error:
-        if error.errno in (ENOTTY, EBADF, EINVAL):
+        if error.errno in (ENOTTY, EBADF, EINVAL, EIO):
             return
         raise
     ioctl(target, TIOCSWINSZ, size)

@@ -74,9 +74,7 @@ class Terminal:
 
     def handle(self, number: int, events: int) -> None:
         if number == _STDIN and events & (POLLIN | POLLHUP | POLLERR):
-            content = posix.read(_STDIN, _CHUNK)
-            self.to_master += content
-            self.stdin_open = bool(content)
+            self._read_stdin()
         if number == self.master.number:
             if events & POLLOUT:
                 self._write_master()
@@ -91,7 +89,22 @@ class Terminal:
             if self.master_open and not self._read_master():
                 self.master_open = False
             if self.to_stdout:
+                poller = poll()  # a stdout that somebody made non-blocking takes it when it can
+                poller.register(_STDOUT, POLLOUT)
+                poller.poll()
                 self._write_stdout()
+
+    def _read_stdin(self) -> None:
+        try:
+            content = posix.read(_STDIN, _CHUNK)
+        except OSError as error:
+            if error.errno == EAGAIN:
+                return
+            if error.errno != EIO:
+                raise
+            content = b""  # the terminal was hung up: the container goes on without
+        self.to_master += content
+        self.stdin_open = bool(content)
 
     def _read_master(self) -> bool:
         """Whether there was something.  EIO: nobody has the other side open any more (pty(7))."""
@@ -120,7 +133,7 @@ class Terminal:
         try:
             self.to_stdout = self.to_stdout[posix.write(_STDOUT, self.to_stdout) :]
         except OSError as error:
-            if error.errno == EPIPE:  # nobody reads us any more: the container need not stop for that
+            if error.errno in (EPIPE, EIO):  # nobody reads us any more: the container need not stop for that
                 self.to_stdout = b""
             elif error.errno != EAGAIN:
                 raise

@@ -3,7 +3,8 @@
 usage, as the first process of new network, mount and pid namespaces: caretaker.py DIRECTORY USER RUNTIME
 
 Whatever an engine keeps outside of its own directories goes to DIRECTORY or to memory, not to the machine: /run and
-/var/lib are empty, changes of /etc stay below DIRECTORY.  USER has uid 60000 and ranges of subordinate ids.
+/var/lib are empty, changes of /etc and /usr/local stay below DIRECTORY.  USER has uid 60000 and ranges of subordinate
+ids.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ def mount(*arguments: str) -> None:
 
 
 def own_directories(directory: Path) -> None:
-    for name in ("changed", "work"):
-        (directory / "etc" / name).mkdir(parents=True)
-    options = f"lowerdir=/etc,upperdir={directory}/etc/changed,workdir={directory}/etc/work"
-    mount("-t", "overlay", "-o", options, "overlay", "/etc")
+    for changing in ("/etc", "/usr/local"):
+        own = directory / "changed" / changing[1:].replace("/", "-")
+        for name in ("upper", "work"):
+            (own / name).mkdir(parents=True)
+        options = f"lowerdir={changing},upperdir={own}/upper,workdir={own}/work"
+        mount("-t", "overlay", "-o", options, "overlay", changing)
     for path in ("/run", "/var/lib"):
         mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", path)
     Path("/run/lock").mkdir()

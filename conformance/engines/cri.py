@@ -25,7 +25,7 @@ MESSAGES = {
     "SandboxLinux": "cgroup_parent 1 string, security_context 2 SandboxSecurity, sysctls 3 *Setting",
     "Setting": "key 1 string, value 2 string",  # a map is a list of these on the wire
     "SandboxConfig": "metadata 1 Metadata, hostname 2 string, log_directory 3 string, linux 8 SandboxLinux",
-    "RunSandboxRequest": "config 1 SandboxConfig",
+    "RunSandboxRequest": "config 1 SandboxConfig, runtime_handler 2 string",
     "SandboxId": "pod_sandbox_id 1 string",
     "ContainerMetadata": "name 1 string, attempt 2 uint32",
     "Image": "image 1 string",
@@ -111,6 +111,14 @@ class Cri:
 
     def close(self) -> None:
         self._channel.close()
+
+    def is_there(self) -> bool:
+        """Whether containerd's plugin has started; it knows no container of this name."""
+        try:
+            self.call("ContainerStatus", container_id="nobody")
+        except Refused as refusal:
+            return "not found" in str(refusal)
+        return False
 
     def call(self, name: str, **fields: Any) -> Any:
         """Raises Refused with the service's words."""

@@ -12,8 +12,8 @@ from engines.island import ENGINES_PATH, RUNTIME_PATH, USER, Island, Result, wai
 if TYPE_CHECKING:
     import subprocess
 
-IMAGE = "docker.io/library/box:1"
-PAUSE_IMAGE = "registry.local/pause:1"
+IMAGE = "localhost/box:1"
+PAUSE_IMAGE = "localhost/pause:1"
 ROOT_TAR = "root.tar"
 
 CONTAINERD_CONFIG = """\

@@ -28,18 +28,9 @@ LIMITS = {
 def cri(island: Island) -> Iterator[Cri]:
     containerd = Containerd(island, with_cri=True)
     cri = Cri(containerd.socket)
-    wait_until(lambda: answers(cri))
+    wait_until(cri.is_there)
     yield cri
     cri.close()
-
-
-def answers(cri: Cri) -> bool:
-    """Whether the plugin has started; it knows no container of this name."""
-    try:
-        cri.call("ContainerStatus", container_id="nobody")
-    except Refused as refusal:
-        return "not found" in str(refusal)
-    return False
 
 
 class Pod:

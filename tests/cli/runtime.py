@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT_OF_PROJECT = Path(__file__).resolve().parents[2]
 RUNTIME = os.environ.get("RUNTIME", str(ROOT_OF_PROJECT / "build/pyrunc"))
-PATH = shutil.which(RUNTIME) or str(Path(RUNTIME).resolve())
+PATH = os.path.abspath(shutil.which(RUNTIME) or RUNTIME)
 NAME = Path(PATH).name
 IS_PYRUNC = NAME != "runc"
 TIMEOUT_SECONDS = 20

@@ -98,7 +98,7 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     config = bundle.config
     if config.process is None:
         raise ConfigError("process property must not be empty")
-    _check_console(options, config.process.terminal)
+    check_console(options, config.process.terminal)
     if options.systemd_cgroup:
         raise UsageError("systemd not running on this host, cannot use systemd cgroups manager")
     host = read_host()
@@ -309,7 +309,7 @@ def _start_failures(plan: Plan) -> dict[str, str]:
     }
 
 
-def _check_console(options: CreateOptions, terminal: bool) -> None:
+def check_console(options: CreateOptions | ExecOptions, terminal: bool) -> None:
     if options.detach and terminal and not options.console_socket:
         raise UsageError("cannot allocate tty if runc will detach without setting console socket")
     if options.console_socket and not (options.detach and terminal):

@@ -13,10 +13,10 @@ from ocispec.record import Record, replace
 from pyrunc import log
 from pyrunc.cgroups.fs import open_v2_directory
 from pyrunc.cgroups.place import from_json
-from pyrunc.container.create import hand_over
+from pyrunc.container.create import check_console, hand_over
 from pyrunc.container.status import PAUSED, STOPPED, status_of
 from pyrunc.container.subcgroup import below, where_init_is
-from pyrunc.errors import KernelError, StateError, UsageError, during
+from pyrunc.errors import KernelError, StateError, during
 from pyrunc.jsonio import loads
 from pyrunc.kernel.constants import (
     CLONE_NEWCGROUP,
@@ -88,7 +88,7 @@ def execute(store: Store, options: ExecOptions) -> int:
     _check_status(record, store, ignore_paused=options.ignore_paused)
     config = read_config(record.config)
     process = options.change(config)
-    _check_console(options, terminal=process.terminal)
+    check_console(options, process.terminal)
     if options.detach:
         with _console(options) as console:
             _start(record, config, process, options, console)
@@ -116,13 +116,6 @@ def _check_status(record: ContainerRecord, store: Store, *, ignore_paused: bool)
         raise StateError("cannot exec in a stopped container")
     if status == PAUSED and not ignore_paused:
         raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
-
-
-def _check_console(options: ExecOptions, *, terminal: bool) -> None:
-    if options.detach and terminal and not options.console_socket:
-        raise UsageError("cannot allocate tty if runc will detach without setting console socket")
-    if options.console_socket and not (options.detach and terminal):
-        raise UsageError("cannot use console socket if runc will not detach or allocate tty")
 
 
 def _console(options: ExecOptions) -> Fd:

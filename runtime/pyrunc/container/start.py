@@ -5,12 +5,11 @@ from __future__ import annotations
 import posix
 from select import POLLHUP, POLLIN, poll
 
-from pyrunc import log
 from pyrunc.container.notified import open_notifier
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import CREATED, PAUSED, STOPPED, status_of
 from pyrunc.container.store import EXEC_FIFO
-from pyrunc.errors import PyruncError, StageFailed, StateError, during
+from pyrunc.errors import PyruncError, StageFailed, StateError
 from pyrunc.jsonio import dumps
 from pyrunc.kernel.constants import O_CLOEXEC, O_NONBLOCK, O_RDONLY
 from pyrunc.kernel.files import Fd
@@ -105,9 +104,3 @@ def _run_poststart(record: ContainerRecord, pidfd: Fd) -> None:
     except PyruncError:
         send_signal(pidfd, _SIGKILL)
         raise
-
-
-def start_or_warn(directory: Directory, record: ContainerRecord) -> None:
-    with during("unable to start container process"):
-        start_created(directory, record)
-        log.debug(f"container {record.container_id} started")

@@ -132,3 +132,11 @@ def test_state_directory_is_not_for_everybody(runtime: Runtime, bundle: Bundle) 
     container_id = runtime.create(bundle)
     assert (runtime.state_root / container_id).stat().st_mode & 0o066 == 0
     assert (runtime.state_root / container_id / "state.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_systemd_where_there_is_none(runtime: Runtime, bundle: Bundle) -> None:
+    """Engines look for these words; this machine has no systemd."""
+    assert not Path("/run/systemd/system").exists()
+    bundle.save()
+    words = "systemd not running on this host, cannot use systemd cgroups manager"
+    runtime("create", "-b", bundle.path, runtime.new_id(), before=("--systemd-cgroup",)).failed(words)

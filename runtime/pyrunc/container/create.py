@@ -23,9 +23,9 @@ from pyrunc.container.inherited import listen_descriptors
 from pyrunc.container.notified import notify_caller, with_notify
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
-from pyrunc.errors import ConfigError, PyruncError, StageFailed, UsageError, during
+from pyrunc.errors import ConfigError, PyruncError, StageFailed, Unsupported, UsageError, during
 from pyrunc.jsonio import dumps
-from pyrunc.kernel.files import Fd
+from pyrunc.kernel.files import Fd, exists
 from pyrunc.kernel.processes import boot_id, start_time
 from pyrunc.kernel.sockets import connect, send_descriptor
 from pyrunc.namespaces.join import open_namespaces
@@ -100,7 +100,7 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         raise ConfigError("process property must not be empty")
     check_console(options, config.process.terminal)
     if options.systemd_cgroup:
-        raise UsageError("systemd not running on this host, cannot use systemd cgroups manager")
+        _refuse_systemd()
     host = read_host()
     paths = container_paths(config.linux.cgroups_path, options.container_id, host.cgroups)
     namespaces = plan_namespaces(config, host)
@@ -247,6 +247,13 @@ def _make(
             error.trail.insert(0, "error during container init")
             raise
     return made[0]
+
+
+def _refuse_systemd() -> None:
+    """sd_booted(3): the directory is there when systemd is the init.  runc's words where it is not."""
+    if exists("/run/systemd/system"):
+        raise Unsupported("the systemd cgroup manager is not supported yet, use cgroupfs")
+    raise UsageError("systemd not running on this host, cannot use systemd cgroups manager")
 
 
 def _config_for_exec(document: dict[str, Any]) -> dict[str, Any]:

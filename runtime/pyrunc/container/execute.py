@@ -91,17 +91,28 @@ def execute(store: Store, options: ExecOptions) -> int:
     check_console(options, process.terminal)
     if options.detach:
         with _console(options) as console:
-            _start(record, config, process, options, console)
+            _start(record, config, process, options, console, _nothing)
         return 0
     if options.subreaper:
         set_child_subreaper()
     ours, theirs = socket_pair()
+    terminals: list[Terminal] = []
+
+    def take_terminal() -> None:
+        # Before the program is executed: its terminal has its size from the start.
+        if process.terminal:
+            terminals.append(Terminal(receive_descriptor(ours)))
+
     with open_signals() as signals, ours, theirs:
-        stage = _start(record, config, process, options, theirs)
-        if not process.terminal:
+        stage = _start(record, config, process, options, theirs, take_terminal)
+        if not terminals:
             return exit_code(relay(stage.pid, stage.pidfd, signals, None))
-        with Terminal(receive_descriptor(ours)) as terminal:
+        with terminals[0] as terminal:
             return exit_code(relay(stage.pid, stage.pidfd, signals, terminal))
+
+
+def _nothing() -> None:
+    return None
 
 
 def read_process_file(path: str) -> Process:
@@ -125,8 +136,15 @@ def _console(options: ExecOptions) -> Fd:
         return connect(options.console_socket)
 
 
-def _start(record: ContainerRecord, config: Config, process: Process, options: ExecOptions, console: Fd) -> Stage:
-    """The process, executing its program."""
+def _start(
+    record: ContainerRecord,
+    config: Config,
+    process: Process,
+    options: ExecOptions,
+    console: Fd,
+    ready: Callable[[], None],
+) -> Stage:
+    """The process, executing its program; `ready` is called right before it does."""
     host = read_host()
     for warning in credential_warnings(process, host):
         log.debug(warning)
@@ -153,8 +171,13 @@ def _start(record: ContainerRecord, config: Config, process: Process, options: E
             has_console_socket=process.terminal,
             preserve_fds=options.preserve_fds,
         )
+
+        def is_ready(stage: Stage) -> None:
+            ready()
+            hand_over(options, stage)
+
         with during("unable to start container process"):
-            return _run(wanted, opened, cgroup, record, lambda stage: hand_over(options, stage))
+            return _run(wanted, opened, cgroup, record, is_ready)
 
 
 def _run(

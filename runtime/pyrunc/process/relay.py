@@ -45,9 +45,9 @@ class Terminal:
         self.master_open = True
         self._before: Any = None
         posix.set_blocking(master.number, False)
+        self.resize()  # now: the program is not executed yet, and may ask for it first of all
 
     def __enter__(self) -> Terminal:
-        self.resize()
         if is_terminal(_STDIN):
             self._before = make_raw(_STDIN)
         return self

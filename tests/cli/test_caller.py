@@ -290,3 +290,18 @@ def test_closed_streams(runtime: Runtime, bundle: Bundle) -> None:
         argv = [PATH, "--root", str(runtime.state_root), "run", "-b", str(bundle.path), runtime.new_id()]
         result = subprocess.run(["sh", "-c", script, "sh", *argv], stdout=out, check=False, timeout=20)
     assert result.returncode == 3
+
+
+@pytest.mark.pyrunc_only("it is said of pyrunc's own ways to start programs of the host")
+def test_leaked_descriptors_do_not_reach_hooks(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """A hook gets descriptors 0 to 2 and nothing that somebody left open, whatever its moment."""
+    seen = tmp_path / "seen"
+    script = f"readlink /proc/$$/fd/* >> {seen}; echo ran >> {seen}"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"]}
+    kinds = ("prestart", "createRuntime", "createContainer", "poststart", "poststop")
+    bundle.config["hooks"] = {kind: [hook] for kind in kinds}
+    bundle.args("true")
+    assert runtime.run(bundle, **LEAKING).status == 0
+    lines = seen.read_text().splitlines()
+    assert lines.count("ran") == len(kinds)
+    assert [line for line in lines if line.endswith("/etc/passwd")] == []

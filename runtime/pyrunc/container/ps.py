@@ -11,7 +11,7 @@ from pyrunc.cgroups.processes import processes
 from pyrunc.errors import PyruncError, go_strerror
 from pyrunc.kernel.constants import MFD_CLOEXEC
 from pyrunc.kernel.files import Fd
-from pyrunc.kernel.processes import reap
+from pyrunc.kernel.processes import keep_from_children, reap
 from pyrunc.process.hooks import describe_status
 
 TYPE_CHECKING = False
@@ -57,6 +57,7 @@ def _spawn(options: Sequence[str], output: Fd) -> int:
     # Its output depends on COLUMNS, LANG, TZ and PS_FORMAT; the dynamic linker is given nothing.
     environment = {name: value for name, value in posix.environ.items() if not name.startswith(b"LD_")}
     actions = [(DUP2, output.number, 1), (DUP2, output.number, 2)]
+    keep_from_children()
     for path in PS:
         try:
             return posix.posix_spawn(path, ("ps", *options), environment, file_actions=actions)

@@ -9,7 +9,6 @@ from pyrunc.kernel.constants import (
     O_CLOEXEC,
     O_CREAT,
     O_DIRECTORY,
-    O_EXCL,
     O_NOFOLLOW,
     O_NONBLOCK,
     O_PATH,
@@ -91,12 +90,6 @@ def replace_file(dir_fd: int, name: str, content: bytes, mode: int) -> None:
         while written < len(content):
             written += posix.write(file.number, content[written:])
     posix.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-
-
-def create_file(path: str, content: bytes, mode: int, *, dir_fd: int | None = None) -> None:
-    """A new file; EEXIST if there is one."""
-    with open_file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode, dir_fd=dir_fd) as file:
-        posix.write(file.number, content)
 
 
 def exists(path: str) -> bool:

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_FIRST_AFTER_STDERR = 3
+
 
 def spawn_stage(stage: Fd, descriptors: Sequence[int], flags: int, cgroup: int) -> tuple[int, Fd]:
     """clone3(2) of the stage with these descriptors as 3, 4, …; `cgroup` -1 stays in ours.  The pid and its pidfd."""
@@ -98,5 +100,9 @@ def ignored_signals() -> tuple[int, ...]:
     return tuple(number for number in range(1, 65) if mask[0] >> number - 1 & 1)
 
 
-def close_on_exec_from(first: int) -> None:
-    check(helper.pyrunc_close_on_exec_from(first))
+def keep_from_children() -> None:
+    """Whatever the caller left open, and is above stderr, ends with the next execve(2) of a child of ours.
+
+    For programs of the host (hooks, newuidmap, ps): the stage is given its descriptors one by one.
+    """
+    check(helper.pyrunc_close_on_exec_from(_FIRST_AFTER_STDERR))

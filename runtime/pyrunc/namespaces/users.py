@@ -12,6 +12,7 @@ import posix
 from pyrunc.errors import ConfigError, PyruncError, Unsupported, during
 from pyrunc.kernel.constants import O_CLOEXEC, O_RDWR
 from pyrunc.kernel.files import Fd, exists, read_file, write_file
+from pyrunc.kernel.processes import keep_from_children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def _run(argv: list[str]) -> tuple[int, str]:
             (posix.POSIX_SPAWN_OPEN, 1, "/dev/null", O_RDWR, 0),
             (posix.POSIX_SPAWN_DUP2, theirs.number, 2),
         ]
+        keep_from_children()
         child = posix.posix_spawn(argv[0], argv, {}, file_actions=actions)
         theirs.close()
         said = _read_message(ours)

@@ -12,7 +12,7 @@ from posix import POSIX_SPAWN_DUP2 as DUP2
 from pyrunc.errors import HookFailed, go_strerror
 from pyrunc.kernel.constants import MFD_CLOEXEC
 from pyrunc.kernel.files import Fd
-from pyrunc.kernel.processes import open_pidfd, reap, send_signal, wait_for_exit
+from pyrunc.kernel.processes import keep_from_children, open_pidfd, reap, send_signal, wait_for_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def run_hook(name: str, hook: Hook, state: bytes, cwd: str) -> None:
 
 def _run(hook: Hook, given: Fd, stdout: Fd, stderr: Fd, cwd: str) -> str:
     """What went wrong, or ""."""
+    keep_from_children()
     previous = posix.getcwd()
     posix.chdir(cwd)  # posix_spawn(3) has no portable way to set it; nobody else runs in this process
     try:

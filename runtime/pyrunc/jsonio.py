@@ -160,4 +160,4 @@ def _indented(value: object, unit: str, newline: str) -> str:
 
 def _escape_surrogates(text: str) -> str:
     """They occur only inside strings, so the text as a whole may be walked."""
-    return "".join([f"\\u{ord(letter):04x}" if "\ud800" <= letter <= "\udfff" else letter for letter in text])
+    return "".join([f"\\u{ord(letter):04x}" if 0xD800 <= ord(letter) <= 0xDFFF else letter for letter in text])

@@ -161,7 +161,7 @@ def _json_escape(character: str) -> str:
         return JSON_ESCAPES[character]
     if character < " ":
         return f"\\u{ord(character):04x}"
-    return "\ufffd" if "\ud800" <= character <= "\udfff" else character
+    return "\ufffd" if 0xD800 <= ord(character) <= 0xDFFF else character
 
 
 def encode(text: str) -> bytes:

@@ -273,7 +273,7 @@ class Reader:
 
 
 def has_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    return any(0xD800 <= ord(character) <= 0xDFFF for character in text)
 
 
 def plain(text: str) -> str:

@@ -281,3 +281,8 @@ int64_t pyrunc_close_on_exec_from(int first)
 {
 	return result_of(syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC));
 }
+
+int64_t pyrunc_send_signal(int pidfd, int number)
+{
+	return result_of(syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0));
+}

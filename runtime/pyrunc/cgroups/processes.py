@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import posix
-from _signal import SIGKILL
 from errno import EACCES, ENODEV, ENOENT, EOPNOTSUPP, EPERM, EROFS, ESRCH
 from time import sleep
 
 from pyrunc.errors import during
+from pyrunc.kernel.constants import SIGKILL
 from pyrunc.kernel.files import read_file, write_file
 
 TYPE_CHECKING = False

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import _signal
-
 from pyrunc.cgroups.place import from_json
 from pyrunc.cgroups.processes import kill_all, thaw_if_frozen
 from pyrunc.container.status import CREATING, STOPPED, is_alive, status_of
 from pyrunc.errors import StateError, UsageError
+from pyrunc.kernel import constants
 from pyrunc.kernel.processes import open_pidfd, send_signal
 
 TYPE_CHECKING = False
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
 SIGKILL = 9
 _MAX_SIGNAL = 64
+_FIRST_REAL_TIME = 34  # 32 and 33 are glibc's own, signal(7)
 
 
 def parse_signal(text: str) -> int:
@@ -23,12 +23,14 @@ def parse_signal(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 4 and int(text) <= _MAX_SIGNAL:
         return int(text)
     name = text.upper().removeprefix("SIG")
+    if name in ("RTMIN", "RTMAX"):
+        return _FIRST_REAL_TIME if name == "RTMIN" else _MAX_SIGNAL
     for base in ("RTMIN+", "RTMAX-"):
         digits = name.removeprefix(base)
         if digits != name and digits.isascii() and digits.isdigit() and int(digits) <= 30:
-            return 34 + int(digits) if base == "RTMIN+" else _MAX_SIGNAL - int(digits)  # 32, 33: glibc's own
+            return _FIRST_REAL_TIME + int(digits) if base == "RTMIN+" else _MAX_SIGNAL - int(digits)
     if name.isalnum():
-        number = getattr(_signal, f"SIG{name}", None)
+        number = getattr(constants, f"SIG{name}", None)
         if type(number) is int:
             return number
     raise UsageError(f'unknown signal "{text}"')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posix
-from _signal import pidfd_send_signal as _pidfd_send_signal
 from errno import ECHILD, ENOENT, ESRCH
 from select import POLLIN, poll
 
@@ -38,7 +37,7 @@ def open_pidfd(pid: int) -> Fd | None:
 def send_signal(pidfd: Fd, number: int) -> bool:
     """pidfd_send_signal(2); False when the process is gone."""
     try:
-        _pidfd_send_signal(pidfd.number, number)
+        check(helper.pyrunc_send_signal(pidfd.number, number))
     except OSError as error:
         if error.errno == ESRCH:
             return False

@@ -51,7 +51,7 @@ class Log:
         self.debug = False
         self.file: int | None = None
         self.json = False
-        self.started = monotonic()
+        self.started = 0.0
 
 
 LOG = Log()
@@ -59,6 +59,7 @@ LOG = Log()
 
 def set_up(*, path: str, json: bool, debug: bool) -> None:
     """Raise OSError when the log file cannot be opened."""
+    LOG.started = monotonic()  # not when this module is imported: that may have been long ago (csrc/image.c)
     LOG.debug = debug
     LOG.json = json
     if path:

@@ -1,0 +1,267 @@
+/*
+ * The interpreter's memory: one array in .bss, at a fixed distance from the code and the data of this executable.  The
+ * linker makes libpython's malloc ours (--wrap), because some of what it keeps does not go through PyMem_.
+ *
+ * CPython's own allocator keeps a table of absolute addresses (obmalloc.c, arena_map_root), and libc's lies somewhere
+ * else at every start.  Here a pointer is correct again when it is moved by as much as the executable was: that is
+ * what makes the image of an initialised interpreter (image.c) possible.
+ *
+ * Blocks of one size class are cut from slabs of whole pages; `class_of_page` knows the class of each page, so a block
+ * needs no header.  One thread uses this.  What is too large, or comes when the array is full, is libc's.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#include <Python.h>
+
+#include "memory.h"
+
+enum { PAGE = 4096, ARENA_SIZE = 64 << 20, PAGES = ARENA_SIZE / PAGE };
+enum { STEP = 16, LAST_STEPPED = 512, STEPPED = LAST_STEPPED / STEP };
+enum { PER_DOUBLING = 4, LARGEST = 1 << 20 };
+enum { CLASSES = STEPPED + 11 * PER_DOUBLING }; /* 512 << 11 is LARGEST */
+enum { SLAB = 4 * PAGE };
+
+struct block {
+	struct block *next;
+};
+
+struct slab {
+	char *position;
+	char *end;
+};
+
+/* The last of all data, because only what lies before memory_end() is saved: this file is linked last. */
+static char arena[ARENA_SIZE] __attribute__((aligned(PAGE), section(".bss.arena")));
+static uint8_t class_of_page[PAGES];
+static struct block *freed[CLASSES];
+static struct slab open_slab[CLASSES];
+static size_t used;
+static int keep_clean;
+
+extern char _end[]; /* the linker's: where .bss ends */
+
+void *__real_malloc(size_t size);
+void *__real_realloc(void *block, size_t size);
+void __real_free(void *block);
+
+/* 16, 32 ... 512, then four classes between a power of two and the next: 640, 768, 896, 1024, 1280 ... */
+static size_t size_of(unsigned class)
+{
+	if (class < STEPPED)
+		return (size_t)(class + 1) * STEP;
+	const unsigned doubling = (class - STEPPED) / PER_DOUBLING;
+	const unsigned quarter = (class - STEPPED) % PER_DOUBLING + 1;
+
+	return ((size_t)LAST_STEPPED << doubling) / PER_DOUBLING * (PER_DOUBLING + quarter);
+}
+
+static unsigned class_for(size_t size)
+{
+	if (size <= LAST_STEPPED)
+		return size == 0 ? 0 : (unsigned)((size - 1) / STEP);
+	const unsigned doubling = (unsigned)(63 - __builtin_clzl((size - 1) / LAST_STEPPED));
+	const size_t quarter = ((size_t)LAST_STEPPED << doubling) / PER_DOUBLING;
+
+	return STEPPED + doubling * PER_DOUBLING + (unsigned)((size - 1) / quarter - PER_DOUBLING);
+}
+
+static int is_ours(const void *block)
+{
+	return (const char *)block >= arena && (const char *)block < arena + ARENA_SIZE;
+}
+
+/* A new slab for blocks of `class`; 0 when the array is full. */
+static int open_new_slab(unsigned class)
+{
+	const size_t block = size_of(class);
+	const size_t size = block <= LAST_STEPPED ? PAGE : block <= SLAB / 2 ? SLAB : (block + PAGE - 1) & ~(size_t)(PAGE - 1);
+
+	if (size > ARENA_SIZE - used)
+		return 0;
+	open_slab[class] = (struct slab){arena + used, arena + used + size};
+	memset(class_of_page + used / PAGE, (int)class, size / PAGE);
+	used += size;
+	return 1;
+}
+
+static void *take(size_t size)
+{
+	if (size > LARGEST)
+		return __real_malloc(size);
+	const unsigned class = class_for(size);
+	struct block *block = freed[class];
+
+	if (block) {
+		freed[class] = block->next;
+		return keep_clean ? memset(block, 0, size_of(class)) : block;
+	}
+	const size_t step = size_of(class);
+
+	if ((size_t)(open_slab[class].end - open_slab[class].position) < step && !open_new_slab(class))
+		return __real_malloc(size);
+	block = (struct block *)open_slab[class].position;
+	open_slab[class].position += step;
+	return block;
+}
+
+static void give_back(void *address)
+{
+	struct block *block = address;
+
+	if (!block)
+		return;
+	if (!is_ours(block)) {
+		__real_free(block);
+		return;
+	}
+	const unsigned class = class_of_page[((char *)block - arena) / PAGE];
+
+	block->next = freed[class];
+	freed[class] = block;
+}
+
+static void *take_zeroed(size_t count, size_t size)
+{
+	size_t total;
+
+	if (__builtin_mul_overflow(count, size, &total))
+		return NULL;
+	void *block = take(total);
+
+	return block ? memset(block, 0, total) : NULL;
+}
+
+static void *resize(void *block, size_t size)
+{
+	if (!block)
+		return take(size);
+	if (!is_ours(block))
+		return __real_realloc(block, size ? size : 1);
+	const size_t old = size_of(class_of_page[((char *)block - arena) / PAGE]);
+
+	if (size <= old && size > old / 2 && !keep_clean)
+		return block;
+	void *moved = take(size);
+
+	if (moved) {
+		memcpy(moved, block, size < old ? size : old);
+		give_back(block);
+	}
+	return moved;
+}
+
+/* -- as CPython asks for it: PyMemAllocatorEx, PyObjectArenaAllocator (for the stack of frames), and by name ------- */
+
+static void *allocate(void *context, size_t size)
+{
+	(void)context;
+	return take(size);
+}
+
+static void *allocate_zeroed(void *context, size_t count, size_t size)
+{
+	(void)context;
+	return take_zeroed(count, size);
+}
+
+static void *reallocate(void *context, void *block, size_t size)
+{
+	(void)context;
+	return resize(block, size);
+}
+
+static void release(void *context, void *block)
+{
+	(void)context;
+	give_back(block);
+}
+
+static void release_chunk(void *context, void *chunk, size_t size)
+{
+	(void)context;
+	(void)size;
+	give_back(chunk);
+}
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+void __wrap_free(void *block);
+
+void *__wrap_malloc(size_t size)
+{
+	return take(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return take_zeroed(count, size);
+}
+
+void *__wrap_realloc(void *block, size_t size)
+{
+	return resize(block, size);
+}
+
+void __wrap_free(void *block)
+{
+	give_back(block);
+}
+
+void memory_set_up(void)
+{
+	PyMemAllocatorEx functions = {NULL, allocate, allocate_zeroed, reallocate, release};
+	PyObjectArenaAllocator chunks = {NULL, allocate, release_chunk};
+
+	PyMem_SetAllocator(PYMEM_DOMAIN_MEM, &functions);
+	PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &functions);
+	PyObject_SetArenaAllocator(&chunks);
+}
+
+char *memory_end(void)
+{
+	return _end - (arena + ARENA_SIZE) < PAGE ? arena + used : NULL;
+}
+
+void memory_keep_clean(void)
+{
+	keep_clean = 1;
+}
+
+/* By address, ascending: merging halves. */
+static struct block *sorted(struct block *list)
+{
+	if (!list || !list->next)
+		return list;
+	struct block *middle = list;
+	struct block *merged = NULL;
+	struct block **last = &merged;
+
+	for (struct block *end = list->next; end && end->next; end = end->next->next)
+		middle = middle->next;
+	struct block *other = sorted(middle->next);
+
+	middle->next = NULL;
+	list = sorted(list);
+	while (list && other) {
+		struct block **lower = list < other ? &list : &other;
+
+		*last = *lower;
+		*lower = (*lower)->next;
+		last = &(*last)->next;
+	}
+	*last = list ? list : other;
+	return merged;
+}
+
+/* Blocks are freed in an order that depends on where we are loaded: objects that are hashed by address. */
+void memory_clean(void)
+{
+	for (unsigned class = 0; class < CLASSES; class ++) {
+		freed[class] = sorted(freed[class]);
+		for (struct block *block = freed[class]; block; block = block->next)
+			memset(block + 1, 0, size_of(class) - sizeof(*block));
+	}
+	keep_clean = 0;
+}

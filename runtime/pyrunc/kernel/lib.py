@@ -1,10 +1,11 @@
-"""The C helper, found: the cffi module, or the same functions as a module built into the launcher.
+"""The C helper, found: the cffi module, or the same functions as a module built into the launcher (csrc/binding.py).
 
 The only importer of the helper.  `check` is the only place where -errno becomes an OSError.
 """
 
 from __future__ import annotations
 
+import sys
 from posix import strerror
 
 import _pyrunc_helper
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 helper: Any = _pyrunc_helper.lib
-LIBRARY_DIRECTORY: str = _pyrunc_helper.__file__.rpartition("/")[0]
+# cffi's pointers, or None in the launcher: there a pointer is any buffer that can be written.
+_ffi: Any = getattr(_pyrunc_helper, "ffi", None)
+_INT_SIZE = 4
+
+
+def library_directory() -> str:
+    """Where the stage is: the launcher says so, and without it, it is beside the helper."""
+    found: str = getattr(sys, "pyrunc_library", "") or _pyrunc_helper.__file__.rpartition("/")[0]
+    return found
 
 
 def check(result: int) -> int:
@@ -26,17 +35,22 @@ def check(result: int) -> int:
 
 def integers(count: int) -> Any:
     """An array of C ints for a helper function to read or fill."""
-    return _pyrunc_helper.ffi.new("int[]", count)
+    if _ffi is None:
+        return memoryview(bytearray(count * _INT_SIZE)).cast("i")
+    return _ffi.new("int[]", count)
 
 
 def integer_array(values: list[int]) -> Any:
-    return _pyrunc_helper.ffi.new("int[]", values)
+    array = integers(len(values))
+    for index, value in enumerate(values):
+        array[index] = value
+    return array
 
 
 def unsigned() -> Any:
     """One uint64_t for a helper function to fill."""
-    return _pyrunc_helper.ffi.new("uint64_t *")
+    return memoryview(bytearray(8)).cast("Q") if _ffi is None else _ffi.new("uint64_t *")
 
 
 def buffer(size: int) -> Any:
-    return _pyrunc_helper.ffi.new("char[]", size)
+    return bytearray(size) if _ffi is None else _ffi.new("char[]", size)

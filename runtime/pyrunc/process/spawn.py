@@ -22,7 +22,7 @@ from pyrunc.kernel.constants import (
     MFD_EXEC,
 )
 from pyrunc.kernel.files import Fd, read_file
-from pyrunc.kernel.lib import LIBRARY_DIRECTORY
+from pyrunc.kernel.lib import library_directory
 from pyrunc.kernel.processes import reap, send_signal, spawn_stage
 from pyrunc.kernel.sockets import read_exactly, socket_pair, write_all
 from pyrunc.process.sync import ANSWER, MALFORMED, MESSAGE
@@ -42,7 +42,7 @@ _SIGKILL = 9
 
 def sealed_stage() -> Fd:
     """The stage's image in a memfd that nobody can change any more."""
-    image = read_file(f"{LIBRARY_DIRECTORY}/_pyrunc_stage")
+    image = read_file(f"{library_directory()}/_pyrunc_stage")
     try:
         memory = Fd(posix.memfd_create("pyrunc", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC))
     except OSError as error:

@@ -56,7 +56,7 @@ $(VENV)/.build $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 
 # -- the product -------------------------------------------------------------------------------------------------
 
-$(LIB)/_pyrunc_helper.abi3.so: csrc/build.py csrc/helper.c csrc/helper.h csrc/newer.h | setup-build
+$(LIB)/_pyrunc_helper.abi3.so: csrc/build.py csrc/helper.c csrc/helper.h csrc/newer.h csrc/json.c | setup-build
 	@echo "build: $@"
 	@$(VENV)/bin/python csrc/build.py $(LIB)
 	@touch $@

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
@@ -46,5 +46,6 @@ setup(
     # entry_points and scripts= would both lose the flags of the first line; data_files keeps the file as it is
     data_files=[("bin", [LAUNCHER])],
     cffi_modules=["csrc/build.py:ffi"],
+    ext_modules=[Extension("_pyrunc_json", ["csrc/json.c"])],
     cmdclass={"build_py": BuildPackages, "build_ext": BuildHelper},
 )

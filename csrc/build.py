@@ -1,4 +1,5 @@
-"""Build the C helper as a cffi module (API mode, out of line) from helper.h's own declarations.
+"""Build what the packages need in C: the helper as a cffi module (API mode, out of line) from helper.h's own
+declarations, and json.c.
 
 usage: build.py OUTDIR        setup.py uses `ffi` from here as well
 
@@ -10,7 +11,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import _cffi_backend
@@ -49,6 +52,16 @@ def make_ffi(csrc: str) -> FFI:
 ffi = make_ffi(os.path.relpath(HERE))
 
 
+def build_json(out: Path) -> None:
+    """For the interpreter that runs this, unlike the helper: it uses more than the stable interface."""
+    sanitize = SANITIZERS if os.environ.get("SANITIZE") else []
+    target = out / f"_pyrunc_json{sysconfig.get_config_var('EXT_SUFFIX')}"
+    command = ["gcc", "-std=gnu11", "-shared", "-fPIC", *WARNINGS, *HARDENING, *sanitize, "-Wl,-z,relro,-z,now"]
+    command += [f"-I{sysconfig.get_path('include')}", "-o", f"{target}.new", str(HERE / "json.c")]
+    subprocess.run(command, check=True)
+    Path(f"{target}.new").replace(target)
+
+
 def main() -> None:
     out = Path(sys.argv[1]).resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -56,6 +69,7 @@ def main() -> None:
     module = Path(make_ffi(str(HERE)).compile(tmpdir=str(work)))
     shutil.copy2(module, out / module.name)
     shutil.copy2(_cffi_backend.__file__, out / Path(_cffi_backend.__file__).name)
+    build_json(out)
 
 
 if __name__ == "__main__":

@@ -219,7 +219,7 @@ dumps(loads(b'{"a":[1,2]}'), 2)
 print(*sorted({"json", "re", "json.decoder", "typing", "enum"} & set(sys.modules)))
 """
     result = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, str(TOP / "runtime"), str(TOP / "spec")],
+        [sys.executable, "-I", "-S", "-c", code, str(TOP / "runtime"), str(TOP / "spec"), str(TOP / "build/lib")],
         capture_output=True,
         text=True,
         check=False,

@@ -4,9 +4,16 @@
 
 #include <stdint.h>
 
-enum { IMAGE_PAGE = 4096, IMAGE_SPACE = 24 << 20, IMAGE_VERBS = 24, IMAGE_VERB = 16, IMAGE_LIBRARY = 1024, IMAGE_KEPT = 64 };
+enum {
+	IMAGE_PAGE = 4096,
+	IMAGE_SPACE = 24 << 20,
+	IMAGE_VERBS = 24,
+	IMAGE_VERB = 16,
+	IMAGE_LIBRARY = 1024,
+	IMAGE_KEPT = 64
+};
 
-#define IMAGE_OPEN "pyrunc-0"   /* as the linker leaves it: an image can be written */
+#define IMAGE_OPEN "pyrunc-0"	/* as the linker leaves it: an image can be written */
 #define IMAGE_CLOSED "pyrunc-1" /* as csrc/image.py leaves it */
 
 /* One image; the offsets count from the header. */
@@ -15,10 +22,10 @@ struct image {
 	uint32_t pages;
 	uint32_t kept;
 	uint32_t unaligned;
-	uint32_t indexes_at;  /* u32 pages: which pages of the data segment these are */
-	uint32_t bitmaps_at;  /* u64[8] a page: which of its words are addresses, relative to where we are loaded */
-	uint32_t contents_at; /* the pages */
-	uint32_t kept_at;     /* u32 kept: offsets of words that the dynamic linker filled in: they stay */
+	uint32_t indexes_at;   /* u32 pages: which pages of the data segment these are */
+	uint32_t bitmaps_at;   /* u64[8] a page: which of its words are addresses, relative to where we are loaded */
+	uint32_t contents_at;  /* the pages */
+	uint32_t kept_at;      /* u32 kept: offsets of words that the dynamic linker filled in: they stay */
 	uint32_t unaligned_at; /* u32 unaligned: offsets of addresses inside bytecode, at even offsets */
 };
 
@@ -28,6 +35,7 @@ struct image_header {
 	uint32_t count;
 	uint32_t zero;
 	struct image images[2];
+	char rest[IMAGE_SPACE - 8 - IMAGE_LIBRARY - 2 * sizeof(uint32_t) - 2 * sizeof(struct image)];
 };
 
 extern const struct image_header image_header;

@@ -15,6 +15,7 @@
 #include <internal/pycore_runtime.h>
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,10 @@
 
 PyMODINIT_FUNC PyInit__pyrunc_helper(void); /* csrc/binding.py */
 PyMODINIT_FUNC PyInit__pyrunc_json(void);   /* csrc/json.c */
+
+#ifdef WITH_IMAGE
+int _PySignal_Init(int install_handlers); /* Modules/signalmodule.c: what its module needs before it can be imported */
+#endif
 
 static _Noreturn void leave(int status)
 {
@@ -182,23 +187,33 @@ static void add_builtin(const char *name, PyMethodDef *definition)
 
 /* -- one command -------------------------------------------------------------------------------------------------- */
 
+#ifdef WITH_IMAGE
 static void on_interrupt(int number)
 {
 	PyErr_SetInterruptEx(number); /* only marks it (async-signal-safe); the interpreter raises KeyboardInterrupt */
 }
 
-/* As CPython: KeyboardInterrupt unless the caller had it ignored; EPIPE and EFBIG instead of a signal. */
+static void take_interrupts(void)
+{
+	struct sigaction action = {.sa_handler = on_interrupt};
+	struct sigaction old;
+
+	if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+		sigaction(SIGINT, &action, NULL);
+}
+#endif
+
+/* As CPython: EPIPE and EFBIG instead of a signal; KeyboardInterrupt unless the caller had it ignored.  The handlers of
+ * the core phase can be had only with a static libpython; with a shared one SIGINT ends the process. */
 static void set_signals(void)
 {
 	struct sigaction action = {.sa_handler = SIG_IGN};
-	struct sigaction old;
 
 	sigaction(SIGPIPE, &action, NULL);
 	sigaction(SIGXFSZ, &action, NULL);
-	if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler == SIG_DFL) {
-		action.sa_handler = on_interrupt;
-		sigaction(SIGINT, &action, NULL);
-	}
+#ifdef WITH_IMAGE
+	take_interrupts();
+#endif
 }
 
 static PyObject *text_of(const char *bytes)
@@ -355,6 +370,8 @@ static _Noreturn void write_image(const char *path, const char *script)
 	preinitialize();
 	initialize();
 	set_file_system_encoding();
+	if (_PySignal_Init(0) < 0 || !PyImport_ImportModule("_signal"))
+		give_up("signals", "no handlers");
 	add_builtin("_pyrunc_complete", &complete_definition);
 	run_script(script);
 	PyObject *posix = PyImport_ImportModule("posix");
@@ -398,11 +415,35 @@ static void start_interpreter(int count, char **arguments)
 	add_builtin("_pyrunc_complete", &complete_definition);
 }
 
+/* The directory of the stage: as it was built, or, when pip has put us into some bin, its neighbour in lib. */
+static const char *library(char *buffer, size_t size)
+{
+	static const char neighbour[] = "/lib/python" PYTHON_VERSION "/site-packages";
+
+	if (image_header.library[0] == '/')
+		return image_header.library;
+	const ssize_t length = readlink("/proc/self/exe", buffer, size - sizeof(neighbour));
+
+	if (length <= 0)
+		give_up("/proc/self/exe", "cannot be read");
+	buffer[length] = '\0';
+	for (int i = 0; i < 2; i++) { /* the name, and bin */
+		char *slash = strrchr(buffer, '/');
+
+		if (slash)
+			*slash = '\0';
+	}
+	strcpy(buffer + strlen(buffer), neighbour);
+	return buffer;
+}
+
 int main(int count, char **arguments)
 {
+	static char buffer[PATH_MAX];
+
 	start_interpreter(count, arguments);
 	set_signals();
-	set_attribute("pyrunc_library", image_header.library);
+	set_attribute("pyrunc_library", library(buffer, sizeof(buffer)));
 	set_attribute("pyrunc_launcher", LAUNCHER_KIND);
 	PyObject *function = main_function();
 

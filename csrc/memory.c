@@ -75,7 +75,9 @@ static int is_ours(const void *block)
 static int open_new_slab(unsigned class)
 {
 	const size_t block = size_of(class);
-	const size_t size = block <= LAST_STEPPED ? PAGE : block <= SLAB / 2 ? SLAB : (block + PAGE - 1) & ~(size_t)(PAGE - 1);
+	const size_t size = block <= LAST_STEPPED ? PAGE
+			    : block <= SLAB / 2	  ? SLAB
+						  : (block + PAGE - 1) & ~(size_t)(PAGE - 1);
 
 	if (size > ARENA_SIZE - used)
 		return 0;

@@ -1,0 +1,41 @@
+# Run once, while the image is written (launcher.c, --write-image): what is imported and made here is there at every
+# start.  SIZE and LIBRARY come before the first line; build_launcher.py puts them there.
+#
+# Nothing may be left open, and no object may be kept that knows this process: image.py refuses the image then.
+
+import _imp
+import sys
+
+# Imported inside functions, so not by importing the commands.
+SMALL = """
+pyrunc.commands.state pyrunc.commands.start pyrunc.commands.kill pyrunc.commands.delete pyrunc.container.state
+pyrunc.container.start pyrunc.container.kill pyrunc.container.delete pyrunc.cli.failures
+"""
+# What create, run and exec have no use for.
+COLD = """
+pyrunc.__main__ pyrunc.cli.help pyrunc.hints pyrunc.json_faults
+pyrunc.program.simulator pyrunc.program.listing pyrunc.program.signatures
+pyrunc.cgroups.stats pyrunc.cgroups.stats_files pyrunc.cgroups.stats_v1 pyrunc.cgroups.stats_v2 pyrunc.cgroups.oom
+pyrunc.cgroups.update pyrunc.container.events pyrunc.container.explain pyrunc.container.features
+pyrunc.container.pause pyrunc.container.ps pyrunc.container.update pyrunc.container.amounts
+pyrunc.commands.checkpoint pyrunc.commands.events pyrunc.commands.explain pyrunc.commands.features
+pyrunc.commands.help pyrunc.commands.list pyrunc.commands.pause pyrunc.commands.ps pyrunc.commands.restore
+pyrunc.commands.resume pyrunc.commands.spec pyrunc.commands.update pyrunc.commands.validate pyrunc.commands.version
+ocispec.defaults ocispec.features ocispec.spelling ocispec.state ocispec.writer
+"""
+
+
+def wanted():
+    if SIZE == "small":
+        return SMALL.split()
+    ours = [name for name in _imp._frozen_module_names() if name.startswith(("pyrunc", "ocispec"))]
+    return [name for name in ours if name not in COLD.split()]
+
+
+sys.pyrunc_library = LIBRARY
+sys.pyrunc_launcher = "static"
+
+import _pyrunc_start
+
+for name in wanted():
+    __import__(name)

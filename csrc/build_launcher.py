@@ -6,7 +6,8 @@ usage: build_launcher.py OUT LIBRARY [--kind static|shared|script] [--work DIREC
     LIBRARY   the directory of the stage, of site-packages and of ocispec's schemas; `beside` when pip installs:
               then it is the lib/pythonX.Y directory next to OUT's own bin, wherever that is
 
-static   libpython linked in.  With CPython 3.11 it starts from an image of the initialised interpreter.
+static   libpython and libc linked in.  With CPython 3.11 it starts from an image of the initialised interpreter.
+         The command that needs the standard library leaves for a script in LIBRARY/_pyrunc_cold.
 shared   libpython3.X.so, at the place where it is now
 script   `python3 -I -S` on the sources (make_launcher.py): where no libpython can be linked
 
@@ -34,11 +35,10 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13))
 CODE = ["-std=gnu11", "-O2", "-fPIC", "-g0", "-fvisibility=hidden", "-fno-plt"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wvla", "-Wno-missing-field-initializers"]
 HARDENING = ["-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-fstack-clash-protection"]
-# RELRO and BIND_NOW: everything the dynamic linker fills in is read-only before main.  An RPATH, not a RUNPATH: the
-# dynamic linker asks it before LD_LIBRARY_PATH (ld.so(8)).
-LINKING = ["-pie", "-Wl,-z,relro,-z,now,-z,noexecstack", "-Wl,--disable-new-dtags", "-Wl,--build-id=none", "-s"]
-# Extension modules on disk (rpds, _decimal) take CPython's functions from this executable.
-EXPORTING = ["-Wl,--export-dynamic"]
+# RELRO and BIND_NOW: what relocations fill in outside the image is read-only before main.
+LINKING = ["-Wl,-z,relro,-z,now,-z,noexecstack", "-Wl,--build-id=none", "-s"]
+# Not a RUNPATH: the dynamic linker asks an RPATH before LD_LIBRARY_PATH (ld.so(8)).
+RPATH = ["-Wl,--disable-new-dtags"]
 WRAPPED = ["-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free"]
 
 # Which verbs start from the small image; the other one serves all the rest.
@@ -100,7 +100,9 @@ def macros(kind: str) -> list[str]:
     }
     found = [f'-D{name}=L"{value}"' for name, value in wide.items()]
     found += [f'-DLAUNCHER_KIND="{kind}"', f'-DPYTHON_VERSION="{VERSION}"', "-DHASH_SEED=20"]
-    return [*found, "-DWITH_IMAGE"] if kind == "static" and WITH_IMAGE else found
+    if kind == "static":
+        found += ["-DSTATIC_LAUNCHER", *(["-DWITH_IMAGE"] if WITH_IMAGE else [])]
+    return found
 
 
 def freeze(work: Path, library: str) -> Path:
@@ -116,7 +118,6 @@ def freeze(work: Path, library: str) -> Path:
 
 
 def compile_all(work: Path, kind: str, library: str) -> list[Path]:
-    """The object files; memory.c's is the last, as image.c needs it."""
     helper = work / "helper_module.c"
     run([sys.executable, "-I", HERE / "binding.py", helper])
     names = ["launcher.c", "image.c", "frozen.c", "helper.c", "json.c"]
@@ -126,7 +127,7 @@ def compile_all(work: Path, kind: str, library: str) -> list[Path]:
     include = sysconfig.get_path("include")
     objects = []
     for source in sources:
-        target = work / f"{source.stem}.o"
+        target = work / f"{source.stem}.pyrunc.o"  # image.ld knows them by that
         options = [*CODE, *WARNINGS, *HARDENING, *macros(kind), f"-I{include}", f"-I{include}/internal", f"-I{HERE}"]
         run([*compiler(), *options, "-c", source, "-o", target])
         objects.append(target)
@@ -134,15 +135,13 @@ def compile_all(work: Path, kind: str, library: str) -> list[Path]:
 
 
 def link(out: Path, kind: str, objects: list[Path]) -> None:
-    command: list[str | Path] = [*compiler(), *LINKING, "-o", out]
-    rpath = [f"-Wl,-rpath,{directory_of('libc.so.6')}"]
-    if kind == "static":
-        libraries = ["-l:libexpat.a", "-l:libz.a", "-lm"]
-        wrapped = WRAPPED if WITH_IMAGE else []
-        command += [*EXPORTING, *wrapped, *rpath, *objects[:-1], static_library(), *libraries, objects[-1]]
-    else:
+    command: list[str | Path] = [*compiler(), *LINKING, "-o", out, *objects]
+    if kind == "shared":
         library = shared_library()
-        command += [f"-Wl,-rpath,{library.parent}", *rpath, *objects, library]
+        command += ["-pie", *RPATH, f"-Wl,-rpath,{library.parent}:{directory_of('libc.so.6')}", library]
+    else:
+        command += [static_library(), "-lm"]
+        command += ["-static-pie", *WRAPPED, f"-Wl,-T,{HERE / 'image.ld'}"] if WITH_IMAGE else ["-static-pie"]
     run(command)
 
 

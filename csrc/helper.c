@@ -168,24 +168,44 @@ int64_t pyrunc_socketpair(int type, int *pair)
 	return result_of(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair));
 }
 
-int64_t pyrunc_connect_unix(const char *path)
+/* A new socket of `type`, after bind(2) or connect(2). */
+static int64_t unix_socket(int type, const char *name, size_t length,
+			   int (*call)(int, const struct sockaddr *, socklen_t))
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const size_t length = strlen(path);
 
 	if (length >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, length);
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	memcpy(address.sun_path, name, length);
+	/* An abstract name ends where the length says, a path with NUL: unix(7). */
+	const size_t ending = length > 0 && *name == '\0' ? 0 : 1;
+	const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + ending);
+	const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
 	if (fd < 0)
 		return -(int64_t)errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+	if (call(fd, (struct sockaddr *)&address, size) < 0) {
 		const int error = errno;
 
 		close(fd);
 		return -(int64_t)error;
 	}
 	return fd;
+}
+
+int64_t pyrunc_connect_unix(const char *path)
+{
+	return unix_socket(SOCK_STREAM, path, strlen(path), connect);
+}
+
+int64_t pyrunc_bind_datagrams(const char *path)
+{
+	return unix_socket(SOCK_DGRAM | SOCK_NONBLOCK, path, strlen(path), bind);
+}
+
+int64_t pyrunc_connect_datagrams(const char *address, size_t length)
+{
+	return unix_socket(SOCK_DGRAM, address, length, connect);
 }
 
 int64_t pyrunc_send_descriptor(int socket, const char *data, size_t length, int descriptor)

@@ -35,6 +35,12 @@ int64_t pyrunc_socketpair(int type, int *pair);
 /* connect(2) to the AF_UNIX stream socket at `path`; ENAMETOOLONG if it does not fit sockaddr_un. */
 int64_t pyrunc_connect_unix(const char *path);
 
+/* A non-blocking AF_UNIX datagram socket bound to `path`; ENAMETOOLONG as above. */
+int64_t pyrunc_bind_datagrams(const char *path);
+
+/* A datagram socket connected to the address of `length` bytes: a path, or NUL and an abstract name. */
+int64_t pyrunc_connect_datagrams(const char *address, size_t length);
+
 /* sendmsg(2) of `length` bytes with one descriptor (SCM_RIGHTS), MSG_NOSIGNAL. */
 int64_t pyrunc_send_descriptor(int socket, const char *data, size_t length, int descriptor);
 

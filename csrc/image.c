@@ -1,10 +1,12 @@
 /*
- * Saving the memory of an initialised interpreter, and starting from it: 0.5 ms instead of 12 (docs/adr/0011).
+ * Saving the memory of an initialised interpreter, and starting from it: 0.2 ms instead of 12 (docs/adr/0011).
  *
- * All of CPython's state is in this executable's data segment: static data, and memory.c's array in .bss.  At build
- * time it is written to a file by two processes that are loaded at different addresses; the words that differ by just
- * that difference are the addresses, and csrc/image.py refuses anything else that differs.  At start the pages are
+ * All of CPython's state is in one part of this executable's data (image.ld): static data, and memory.c's array.  At
+ * build time it is written to a file by two processes that are loaded at different addresses; the words that differ by
+ * just that difference are the addresses, and csrc/image.py refuses anything else that differs.  At start the memory is
  * copied from the executable and the addresses moved: what address space randomisation chose stays as it is.
+ *
+ * The part starts at a boundary of huge pages, and is asked for as such: one page fault instead of 500.
  */
 #include <elf.h>
 #include <errno.h>
@@ -14,11 +16,7 @@
 
 #include "image.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14, madvise(2) */
-#endif
-
-enum { MANY_PAGES = 8 };
+enum { HUGE_PAGE = 2 << 20, ROOM = 512 << 10, CHUNK = 64 };
 
 extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
 
@@ -28,31 +26,9 @@ __asm__(".pushsection pyrunc_image, \"a\", @progbits\n"
 	".hidden image_header\n"
 	".type image_header, @object\n"
 	"image_header: .ascii \"" IMAGE_OPEN "\"\n"
-	".zero 25165824 - 8\n"
+	".zero 12582912 - 8\n"
 	".popsection\n");
-_Static_assert(sizeof(struct image_header) == 25165824, "the assembler's number above");
-
-struct image_bounds image_bounds(uint64_t end)
-{
-	const uint64_t base = (uint64_t)&__ehdr_start;
-	const Elf64_Phdr *headers = (const Elf64_Phdr *)(base + __ehdr_start.e_phoff);
-	struct image_bounds bounds = {.base = base, .end = end};
-	uint64_t protected_end = 0;
-
-	for (int i = 0; i < __ehdr_start.e_phnum; i++) {
-		const Elf64_Phdr *header = &headers[i];
-
-		if (header->p_type == PT_GNU_RELRO)
-			protected_end = base + header->p_vaddr + header->p_memsz;
-		if (header->p_type == PT_LOAD && header->p_flags & PF_W) {
-			bounds.start = base + header->p_vaddr;
-			bounds.filled = bounds.start + header->p_filesz;
-		}
-	}
-	if (protected_end > bounds.start)
-		bounds.start = protected_end;
-	return bounds;
-}
+_Static_assert(sizeof(struct image_header) == 12582912, "the assembler's number above");
 
 static int is_verb_of(const struct image *image, const char *word)
 {
@@ -81,6 +57,14 @@ const struct image *image_choose(int count, char *const *arguments)
 	return &header->images[header->count - 1];
 }
 
+#ifdef WITH_IMAGE
+extern char image_start[] __attribute__((visibility("hidden"))); /* image.ld */
+
+/* CPython 3.11's inline caches are counted in 16 bits (pycore_code.h, _PyLoadMethodCache). */
+struct unaligned {
+	uint64_t value;
+} __attribute__((packed, aligned(2)));
+
 static void move_addresses(uint64_t *page, const uint64_t *bitmap, uint64_t base)
 {
 	for (int i = 0; i < IMAGE_PAGE / 8 / 64; i++)
@@ -88,69 +72,44 @@ static void move_addresses(uint64_t *page, const uint64_t *bitmap, uint64_t base
 			page[i * 64 + __builtin_ctzl(bits)] += base;
 }
 
-/* CPython 3.11's inline caches are counted in 16 bits (pycore_code.h, _PyLoadMethodCache). */
-struct unaligned {
-	uint64_t value;
-} __attribute__((packed, aligned(2)));
-
-/* Pages that lie together: 0.4 us each when asked for at once, 0.9 us when touched one by one. */
-static void ask_for_pages(const uint32_t *indexes, uint32_t count, uint64_t start)
+/* What was copied is given back at once, so that it does not count twice (RSS). */
+static void restore_pages(const char *contents, const uint64_t *bitmaps, uint32_t pages)
 {
-	uint32_t first = 0;
+	for (uint32_t first = 0; first < pages; first += CHUNK) {
+		const uint32_t count = pages - first < CHUNK ? pages - first : CHUNK;
+		const char *source = contents + (uint64_t)first * IMAGE_PAGE;
+		char *target = image_start + (uint64_t)first * IMAGE_PAGE;
 
-	for (uint32_t i = 1; i <= count; i++) {
-		if (i < count && indexes[i] == indexes[i - 1] + 1)
-			continue;
-		if (i - first > MANY_PAGES)
-			madvise((void *)(start + (uint64_t)indexes[first] * IMAGE_PAGE), (uint64_t)(i - first) * IMAGE_PAGE,
-				MADV_POPULATE_WRITE);
-		first = i;
-	}
-}
-
-static void restore_pages(const struct image *image, const struct image_bounds *bounds)
-{
-	const char *top = (const char *)&image_header;
-	const uint32_t *indexes = (const uint32_t *)(top + image->indexes_at);
-	const uint64_t *bitmaps = (const uint64_t *)(top + image->bitmaps_at);
-	const char *contents = top + image->contents_at;
-	const uint32_t *unaligned = (const uint32_t *)(top + image->unaligned_at);
-
-	ask_for_pages(indexes, image->pages, bounds->start);
-	for (uint32_t i = 0; i < image->pages; i++) {
-		char *page = (char *)bounds->start + (uint64_t)indexes[i] * IMAGE_PAGE;
-
-		memcpy(page, contents + (uint64_t)i * IMAGE_PAGE, IMAGE_PAGE);
-		move_addresses((uint64_t *)page, bitmaps + (uint64_t)i * 8, bounds->base);
-	}
-	for (uint32_t i = 0; i < image->unaligned; i++) {
-		struct unaligned *word = (struct unaligned *)(bounds->start + unaligned[i]);
-
-		word->value += bounds->base;
+		memcpy(target, source, (uint64_t)count * IMAGE_PAGE);
+		madvise((void *)source, (uint64_t)count * IMAGE_PAGE, MADV_DONTNEED);
+		for (uint32_t i = 0; i < count; i++)
+			move_addresses((uint64_t *)(target + (uint64_t)i * IMAGE_PAGE), bitmaps + (uint64_t)(first + i) * 8,
+				       (uint64_t)&__ehdr_start);
 	}
 }
 
 void image_restore(const struct image *image)
 {
-	const struct image_bounds bounds = image_bounds(0);
-	const uint32_t *kept = (const uint32_t *)((const char *)&image_header + image->kept_at);
-	uint64_t values[IMAGE_KEPT];
+	const char *top = (const char *)&image_header;
+	const uint32_t *unaligned = (const uint32_t *)(top + image->unaligned_at);
+	const uint64_t used = (uint64_t)image->pages * IMAGE_PAGE + ROOM;
 
-	for (uint32_t i = 0; i < image->kept; i++)
-		values[i] = *(uint64_t *)(bounds.start + kept[i]);
-	restore_pages(image, &bounds);
-	for (uint32_t i = 0; i < image->kept; i++)
-		*(uint64_t *)(bounds.start + kept[i]) = values[i];
+	/* Without huge pages (EINVAL: a kernel that has none) it is slower, nothing else. */
+	madvise(image_start, (used + HUGE_PAGE - 1) & ~(uint64_t)(HUGE_PAGE - 1), MADV_HUGEPAGE);
+	restore_pages(top + image->contents_at, (const uint64_t *)(top + image->bitmaps_at), image->pages);
+	for (uint32_t i = 0; i < image->unaligned; i++)
+		((struct unaligned *)(image_start + unaligned[i]))->value += (uint64_t)&__ehdr_start;
 }
 
-int image_write(int file, const struct image_bounds *bounds, uint64_t end)
+int image_write(int file, const char *end)
 {
-	const char *position = (const char *)bounds->start;
+	const uint64_t bounds[] = {(uint64_t)&__ehdr_start, (uint64_t)image_start, (uint64_t)end};
+	const char *position = image_start;
 
-	if (write(file, bounds, sizeof(*bounds)) != sizeof(*bounds))
+	if (write(file, bounds, sizeof(bounds)) != sizeof(bounds))
 		return -errno;
-	while (position < (const char *)end) {
-		const ssize_t written = write(file, position, end - (uint64_t)position);
+	while (position < end) {
+		const ssize_t written = write(file, position, (size_t)(end - position));
 
 		if (written < 0)
 			return -errno;
@@ -158,3 +117,4 @@ int image_write(int file, const struct image_bounds *bounds, uint64_t end)
 	}
 	return 0;
 }
+#endif

@@ -3,11 +3,14 @@
  *
  * The configuration is isolated: no environment, no site, no current directory, no pyvenv.cfg.  pyrunc's modules are
  * frozen into this executable (csrc/freeze.py).  The interpreter stays in its core phase (PyConfig._init_main = 0,
- * private API of 3.10 to 3.13): importing what is built in or frozen works, and no file is opened.  The first import
- * of anything else completes the initialisation (`complete`), so cold commands find the standard library and
- * jsonschema.
+ * private API of 3.10 to 3.13): importing what is built in or frozen works, and no file is opened.
  *
- * With a static libpython the interpreter comes out of an image that was saved at build time (image.c).
+ * Two kinds (csrc/build_launcher.py):
+ *
+ * static  libpython and libc linked in: no dynamic linker, nothing that LD_PRELOAD could reach.  With CPython 3.11 the
+ *         interpreter comes out of an image that was saved at build time (image.c).  It cannot load an extension
+ *         module, so the one cold command that needs the standard library leaves for a script (pyrunc/cli/cold.py).
+ * shared  libpython.so.  The first import of what is not frozen completes the initialisation (`complete`).
  */
 #define Py_BUILD_CORE 1
 #include <Python.h>
@@ -76,7 +79,54 @@ static void set(PyConfig *config, wchar_t **field, const wchar_t *value)
 	demand(PyConfig_SetString(config, field, value));
 }
 
-/* Built-in modules: CPython's and ours.  PyImport_AppendInittab() would allocate with libc's malloc. */
+#ifdef STATIC_LAUNCHER
+PyMODINIT_FUNC PyInit__imp(void);
+PyMODINIT_FUNC PyInit__io(void);
+PyMODINIT_FUNC PyInit__signal(void);
+PyMODINIT_FUNC PyInit__weakref(void);
+PyMODINIT_FUNC PyInit_errno(void);
+PyMODINIT_FUNC PyInit_gc(void);
+PyMODINIT_FUNC PyInit_posix(void);
+PyMODINIT_FUNC PyInit_time(void);
+PyMODINIT_FUNC PyInit__codecs(void);
+PyMODINIT_FUNC PyInit__thread(void);
+PyMODINIT_FUNC PyInit__struct(void);
+PyMODINIT_FUNC PyInit_fcntl(void);
+PyMODINIT_FUNC PyInit_math(void);
+PyMODINIT_FUNC PyInit_select(void);
+PyMODINIT_FUNC PyMarshal_Init(void);
+PyMODINIT_FUNC _PyWarnings_Init(void);
+
+/* In place of CPython's own table (Modules/config.c): no name service, nothing for which libc would load a library. */
+struct _inittab _PyImport_Inittab[] = {
+	{"_codecs", PyInit__codecs},
+	{"_imp", PyInit__imp},
+	{"_io", PyInit__io},
+	{"_pyrunc_helper", PyInit__pyrunc_helper},
+	{"_pyrunc_json", PyInit__pyrunc_json},
+	{"_signal", PyInit__signal},
+	{"_struct", PyInit__struct},
+	{"_thread", PyInit__thread},
+	{"_warnings", _PyWarnings_Init},
+	{"_weakref", PyInit__weakref},
+	{"builtins", NULL},
+	{"errno", PyInit_errno},
+	{"fcntl", PyInit_fcntl},
+	{"gc", PyInit_gc},
+	{"marshal", PyMarshal_Init},
+	{"math", PyInit_math},
+	{"posix", PyInit_posix},
+	{"select", PyInit_select},
+	{"sys", NULL},
+	{"time", PyInit_time},
+	{NULL, NULL},
+};
+
+static void add_modules(void)
+{
+}
+#else
+/* Built-in modules: CPython's and ours. */
 static void add_modules(void)
 {
 	static struct _inittab table[128];
@@ -93,6 +143,7 @@ static void add_modules(void)
 		table[count++] = *entry;
 	PyImport_Inittab = table;
 }
+#endif
 
 /* Every path is given, so that nothing is searched for: getpath.py would look for pyvenv.cfg and landmarks. */
 static void set_paths(PyConfig *config)
@@ -157,6 +208,7 @@ static void set_attribute(const char *name, const char *value)
 
 /* -- on demand ---------------------------------------------------------------------------------------------------- */
 
+#ifndef STATIC_LAUNCHER
 static PyObject *complete(PyObject *self, PyObject *unused)
 {
 	static int done;
@@ -176,14 +228,15 @@ static PyObject *complete(PyObject *self, PyObject *unused)
 static PyMethodDef complete_definition = {"_pyrunc_complete", complete, METH_NOARGS,
 					  "Import from the standard library on disk, from now on."};
 
-static void add_builtin(const char *name, PyMethodDef *definition)
+static void add_complete(void)
 {
-	PyObject *function = PyCFunction_New(definition, NULL);
+	PyObject *function = PyCFunction_New(&complete_definition, NULL);
 
-	if (!function || PySys_SetObject(name, function) < 0)
+	if (!function || PySys_SetObject("_pyrunc_complete", function) < 0)
 		give_up("start", "no memory");
 	Py_DECREF(function);
 }
+#endif
 
 /* -- one command -------------------------------------------------------------------------------------------------- */
 
@@ -358,13 +411,8 @@ static void run_script(const char *path)
 /* usage: --write-image FILE SCRIPT; only in an executable that has no image yet. */
 static _Noreturn void write_image(const char *path, const char *script)
 {
-	struct image_bounds bounds = image_bounds((uint64_t)memory_end());
 	const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
-	if (!bounds.end)
-		give_up("memory", "is not linked last");
-	if (file < 0 || image_write(file, &bounds, bounds.filled) < 0)
-		give_up(path, "cannot be written");
 	memory_set_up();
 	memory_keep_clean();
 	preinitialize();
@@ -372,7 +420,6 @@ static _Noreturn void write_image(const char *path, const char *script)
 	set_file_system_encoding();
 	if (_PySignal_Init(0) < 0 || !PyImport_ImportModule("_signal"))
 		give_up("signals", "no handlers");
-	add_builtin("_pyrunc_complete", &complete_definition);
 	run_script(script);
 	PyObject *posix = PyImport_ImportModule("posix");
 	PyObject *environment = PyObject_GetAttrString(posix, "environ");
@@ -384,8 +431,7 @@ static _Noreturn void write_image(const char *path, const char *script)
 	forget_subclasses(&PyBaseObject_Type);
 	set_thread(0, 0);
 	memory_clean();
-	bounds = image_bounds((uint64_t)memory_end());
-	if (image_write(file, &bounds, bounds.end) < 0)
+	if (file < 0 || image_write(file, memory_end()) < 0)
 		give_up(path, "cannot be written");
 	leave(0);
 }
@@ -398,6 +444,7 @@ static void start_interpreter(int count, char **arguments)
 
 	if (image) {
 		image_restore(image);
+		memory_start();
 		take_over();
 		refresh_environment();
 		return;
@@ -412,7 +459,9 @@ static void start_interpreter(int count, char **arguments)
 	preinitialize();
 	initialize();
 	set_file_system_encoding();
-	add_builtin("_pyrunc_complete", &complete_definition);
+#ifndef STATIC_LAUNCHER
+	add_complete();
+#endif
 }
 
 /* The directory of the stage: as it was built, or, when pip has put us into some bin, its neighbour in lib. */

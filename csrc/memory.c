@@ -31,15 +31,16 @@ struct slab {
 	char *end;
 };
 
-/* The last of all data, because only what lies before memory_end() is saved: this file is linked last. */
+/* image.ld puts it behind all other data: only what lies before memory_end() is saved. */
 static char arena[ARENA_SIZE] __attribute__((aligned(PAGE), section(".bss.arena")));
 static uint8_t class_of_page[PAGES];
 static struct block *freed[CLASSES];
 static struct slab open_slab[CLASSES];
 static size_t used;
 static int keep_clean;
-
-extern char _end[]; /* the linker's: where .bss ends */
+/* Before that libc may ask, while it starts: what it gets must outlast the image's arrival.  Not part of the image:
+ * to read it would bring in a small page where a huge one is to come. */
+static int in_use __attribute__((section("pyrunc_process")));
 
 void *__real_malloc(size_t size);
 void *__real_realloc(void *block, size_t size);
@@ -89,7 +90,7 @@ static int open_new_slab(unsigned class)
 
 static void *take(size_t size)
 {
-	if (size > LARGEST)
+	if (size > LARGEST || !in_use)
 		return __real_malloc(size);
 	const unsigned class = class_for(size);
 	struct block *block = freed[class];
@@ -211,19 +212,25 @@ void __wrap_free(void *block)
 	give_back(block);
 }
 
+void memory_start(void)
+{
+	in_use = 1;
+}
+
 void memory_set_up(void)
 {
 	PyMemAllocatorEx functions = {NULL, allocate, allocate_zeroed, reallocate, release};
 	PyObjectArenaAllocator chunks = {NULL, allocate, release_chunk};
 
+	memory_start();
 	PyMem_SetAllocator(PYMEM_DOMAIN_MEM, &functions);
 	PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &functions);
 	PyObject_SetArenaAllocator(&chunks);
 }
 
-char *memory_end(void)
+const char *memory_end(void)
 {
-	return _end - (arena + ARENA_SIZE) < PAGE ? arena + used : NULL;
+	return arena + used;
 }
 
 void memory_keep_clean(void)

@@ -4,11 +4,14 @@
 
 #include <stddef.h>
 
-/* Gives CPython this memory for all it asks for.  Before Py_PreInitialize(). */
+/* From now on malloc(3) takes from this memory. */
+void memory_start(void);
+
+/* The same, and CPython takes all it wants from it.  Before Py_PreInitialize(). */
 void memory_set_up(void);
 
-/* The end of what has been handed out so far: behind it everything is zero.  NULL if it is not the last data. */
-char *memory_end(void);
+/* The end of what has been handed out so far: behind it everything is zero. */
+const char *memory_end(void);
 
 /* What is going to be saved has no bytes in it that nobody wrote: they would not be the same twice. */
 void memory_keep_clean(void);

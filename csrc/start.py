@@ -1,4 +1,4 @@
-"""What the native launcher starts with: `main`, and a finder that completes the interpreter when it must."""
+"""What the native launcher starts with: `main`, and, if it can be completed, a finder that does so when it must."""
 
 from __future__ import annotations
 
@@ -26,4 +26,5 @@ class OnDemand:
             sys.path.append(f"{launcher.pyrunc_library}/site-packages")
 
 
-sys.meta_path.append(OnDemand)  # type: ignore[arg-type]  # typeshed: find_spec that finds something
+if hasattr(sys, "_pyrunc_complete"):
+    sys.meta_path.append(OnDemand)  # type: ignore[arg-type]  # typeshed: find_spec that finds something

@@ -22,10 +22,19 @@ def report(arguments: Arguments, error: Exception) -> None:
         return
     log.error(f"{prefix_of(arguments)}internal error: {type(error).__name__}: {error}")
     if arguments.debug:
-        from traceback import format_exception
-
-        for line in "".join(format_exception(error)).splitlines():
+        for line in trace_of(error):
             log.debug(line)
+
+
+def trace_of(error: Exception) -> list[str]:
+    """Where it came from, outermost first; the module traceback is not in the launcher."""
+    lines = []
+    step = error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        lines.append(f"  {code.co_filename}:{step.tb_lineno} in {code.co_qualname}")
+        step = step.tb_next
+    return lines
 
 
 def failure_line(error: Exception) -> str:

@@ -24,6 +24,7 @@ HELP_NAMES = ("", "help", "h")
 INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
 
 MAKING = ("create", "exec", "run")
+COLD = ("validate",)  # they import from Python's library on disk
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
             raise missing
         if arguments.debug:
             log.debug(f"{arguments.program} {VERSION}: {' '.join(argv[1:])}")
-        return dispatch(arguments)
+        return dispatch(arguments, argv)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
@@ -84,7 +85,7 @@ def open_log(arguments: Arguments) -> None:
         raise UsageError(f"invalid log-format: {arguments.log_format}")
 
 
-def dispatch(arguments: Arguments) -> int:
+def dispatch(arguments: Arguments, argv: Sequence[str]) -> int:
     """Mistakes first, then --help, --version, and at last the command."""
     name = arguments.command
     if arguments.usage_error is not None:
@@ -97,6 +98,11 @@ def dispatch(arguments: Arguments) -> int:
     if name not in COMMANDS:
         log.error(f"No help topic for '{name}'")
         return NO_SUCH_COMMAND
+    if name in COLD:
+        from pyrunc.cli.cold import leave, must_leave
+
+        if must_leave():
+            leave(argv)
     return run_command(name, arguments)
 
 

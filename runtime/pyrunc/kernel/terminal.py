@@ -3,50 +3,63 @@
 from __future__ import annotations
 
 import posix
+from _struct import Struct
 from errno import EBADF, EINVAL, EIO, ENOTTY
 from fcntl import ioctl
 
-from pyrunc.kernel.constants import TIOCGWINSZ, TIOCSWINSZ
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from pyrunc.kernel.constants import (
+    BRKINT,
+    CS8,
+    CSIZE,
+    ECHO,
+    ECHONL,
+    ICANON,
+    ICRNL,
+    IEXTEN,
+    IGNBRK,
+    IGNCR,
+    INLCR,
+    ISIG,
+    ISTRIP,
+    IXON,
+    OPOST,
+    PARENB,
+    PARMRK,
+    TCGETS,
+    TCSETS,
+    TCSETSW,
+    TIOCGWINSZ,
+    TIOCSWINSZ,
+)
 
 _WINSIZE_SIZE = 8  # struct winsize: four u16
+_TERMIOS = Struct("<4I20s")  # struct termios of the kernel: iflag, oflag, cflag, lflag; line and cc
 
 
 def is_terminal(number: int) -> bool:
     return posix.isatty(number)
 
 
-def make_raw(number: int) -> Any:
-    """Raw mode as cfmakeraw(3) has it; what tcgetattr(3) said before, for `restore`.
+def make_raw(number: int) -> bytes:
+    """Raw mode as cfmakeraw(3) has it; the struct termios of before, for `restore`.
 
-    termios is imported here: it is an extension module of its own, and only a foreground terminal needs it.
+    By ioctl(2): the module termios is a shared object in Debian's Python, which the static launcher cannot load.
     """
-    import termios
-
-    before = termios.tcgetattr(number)
-    iflag, oflag, cflag, lflag, ispeed, ospeed, cc = termios.tcgetattr(number)
-    iflag &= ~(
-        termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR
-        | termios.ICRNL | termios.IXON
-    )  # fmt: skip
-    oflag &= ~termios.OPOST
-    lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
-    cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8
-    termios.tcsetattr(number, termios.TCSANOW, [iflag, oflag, cflag, lflag, ispeed, ospeed, cc])
+    before = ioctl(number, TCGETS, bytes(_TERMIOS.size))
+    iflag, oflag, cflag, lflag, rest = _TERMIOS.unpack(before)
+    iflag &= ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON)
+    lflag &= ~(ECHO | ECHONL | ICANON | ISIG | IEXTEN)
+    cflag = cflag & ~(CSIZE | PARENB) | CS8
+    ioctl(number, TCSETS, _TERMIOS.pack(iflag, oflag & ~OPOST, cflag, lflag, rest))
     return before
 
 
-def restore(number: int, before: Any) -> None:
+def restore(number: int, before: bytes) -> None:
     """As it was before `make_raw`; EIO: there is no terminal any more, it was hung up (tty_ioctl(4))."""
-    import termios
-
     try:
-        termios.tcsetattr(number, termios.TCSADRAIN, before)
-    except termios.error as error:
-        if error.args[0] != EIO:
+        ioctl(number, TCSETSW, before)
+    except OSError as error:
+        if error.errno != EIO:
             raise
 
 

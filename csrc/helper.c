@@ -117,7 +117,8 @@ static long clone3_into(struct clone_args *args, struct newborn *child)
 
 int64_t pyrunc_spawn_stage(int stage, const int *fds, size_t count, uint64_t flags, int cgroup, int *pidfd)
 {
-	static char stack[CHILD_STACK] __attribute__((aligned(16)));
+	/* In the launcher: no part of the image (csrc/image.ld). */
+	static char stack[CHILD_STACK] __attribute__((aligned(16), section(".bss.process")));
 	struct newborn child = {.stage = stage, .fds = fds, .count = count, .error = 0};
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | flags,

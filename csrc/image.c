@@ -16,7 +16,7 @@
 
 #include "image.h"
 
-enum { HUGE_PAGE = 2 << 20, ROOM = 512 << 10, CHUNK = 64 };
+enum { HUGE_PAGE = 2 << 20, ROOM = 96 << 10, CHUNK = 64 };
 
 extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
 

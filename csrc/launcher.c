@@ -386,7 +386,7 @@ static void forget_subclasses(PyTypeObject *type)
 
 static void run_script(const char *path)
 {
-	static char text[1 << 16];
+	static char text[1 << 16] __attribute__((section(".bss.process")));
 	const int file = open(path, O_RDONLY | O_CLOEXEC);
 	const ssize_t size = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
 	PyObject *names = PyDict_New();
@@ -405,7 +405,6 @@ static void run_script(const char *path)
 	Py_DECREF(result);
 	PyDict_Clear(names);
 	Py_DECREF(names);
-	memset(text, 0, sizeof(text));
 }
 
 /* usage: --write-image FILE SCRIPT; only in an executable that has no image yet. */
@@ -488,7 +487,7 @@ static const char *library(char *buffer, size_t size)
 
 int main(int count, char **arguments)
 {
-	static char buffer[PATH_MAX];
+	static char buffer[PATH_MAX] __attribute__((section(".bss.process")));
 
 	start_interpreter(count, arguments);
 	set_signals();

@@ -20,7 +20,7 @@ enum { PAGE = 4096, ARENA_SIZE = 64 << 20, PAGES = ARENA_SIZE / PAGE };
 enum { STEP = 16, LAST_STEPPED = 512, STEPPED = LAST_STEPPED / STEP };
 enum { PER_DOUBLING = 4, LARGEST = 1 << 20 };
 enum { CLASSES = STEPPED + 11 * PER_DOUBLING }; /* 512 << 11 is LARGEST */
-enum { SLAB = 4 * PAGE };
+enum { SMALL = 1024, SLAB = 4 * PAGE };
 
 struct block {
 	struct block *next;
@@ -40,7 +40,7 @@ static size_t used;
 static int keep_clean;
 /* Before that libc may ask, while it starts: what it gets must outlast the image's arrival.  Not part of the image:
  * to read it would bring in a small page where a huge one is to come. */
-static int in_use __attribute__((section("pyrunc_process")));
+static int in_use __attribute__((section(".bss.process")));
 
 void *__real_malloc(size_t size);
 void *__real_realloc(void *block, size_t size);
@@ -72,19 +72,49 @@ static int is_ours(const void *block)
 	return (const char *)block >= arena && (const char *)block < arena + ARENA_SIZE;
 }
 
+static size_t in_pages(size_t size)
+{
+	return (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+}
+
+/* A freed block of whole pages that is large enough, whatever its class was. */
+static char *take_pages(size_t *size)
+{
+	for (unsigned class = class_for(*size); class < CLASSES; class ++) {
+		struct block *block = freed[class];
+
+		if (block && size_of(class) >= *size && size_of(class) % PAGE == 0) {
+			freed[class] = block->next;
+			*size = size_of(class);
+			return (char *)block;
+		}
+	}
+	return NULL;
+}
+
+static char *take_new_pages(size_t size)
+{
+	if (size > ARENA_SIZE - used)
+		return NULL;
+	used += size;
+	return arena + used - size;
+}
+
 /* A new slab for blocks of `class`; 0 when the array is full. */
 static int open_new_slab(unsigned class)
 {
 	const size_t block = size_of(class);
-	const size_t size = block <= LAST_STEPPED ? PAGE
-			    : block <= SLAB / 2	  ? SLAB
-						  : (block + PAGE - 1) & ~(size_t)(PAGE - 1);
+	size_t size = block <= SMALL ? PAGE : block <= SLAB / 2 ? SLAB : in_pages(block);
+	char *pages = take_pages(&size);
 
-	if (size > ARENA_SIZE - used)
+	if (!pages)
+		pages = take_new_pages(size);
+	if (!pages)
 		return 0;
-	open_slab[class] = (struct slab){arena + used, arena + used + size};
-	memset(class_of_page + used / PAGE, (int)class, size / PAGE);
-	used += size;
+	if (keep_clean)
+		memset(pages, 0, size);
+	open_slab[class] = (struct slab){pages, pages + size};
+	memset(class_of_page + (pages - arena) / PAGE, (int)class, size / PAGE);
 	return 1;
 }
 

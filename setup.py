@@ -46,6 +46,6 @@ setup(
     # entry_points and scripts= would both lose the flags of the first line; data_files keeps the file as it is
     data_files=[("bin", [LAUNCHER])],
     cffi_modules=["csrc/build.py:ffi"],
-    ext_modules=[Extension("_pyrunc_json", ["csrc/json.c"])],
+    ext_modules=[Extension(f"_pyrunc_{name}", [f"csrc/{name}.c"]) for name in ("assembler", "json")],
     cmdclass={"build_py": BuildPackages, "build_ext": BuildHelper},
 )

@@ -1,5 +1,5 @@
 """Build what the packages need in C: the helper as a cffi module (API mode, out of line) from helper.h's own
-declarations, and json.c.
+declarations, and the modules json.c and assembler.c.
 
 usage: build.py OUTDIR        setup.py uses `ffi` from here as well
 
@@ -20,6 +20,7 @@ import _cffi_backend
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
+MODULES = ("assembler", "json")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
 HARDENING = ["-O2", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-fvisibility=hidden"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
@@ -52,12 +53,12 @@ def make_ffi(csrc: str) -> FFI:
 ffi = make_ffi(os.path.relpath(HERE))
 
 
-def build_json(out: Path) -> None:
+def build_module(name: str, out: Path) -> None:
     """For the interpreter that runs this, unlike the helper: it uses more than the stable interface."""
     sanitize = SANITIZERS if os.environ.get("SANITIZE") else []
-    target = out / f"_pyrunc_json{sysconfig.get_config_var('EXT_SUFFIX')}"
+    target = out / f"_pyrunc_{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
     command = ["gcc", "-std=gnu11", "-shared", "-fPIC", *WARNINGS, *HARDENING, *sanitize, "-Wl,-z,relro,-z,now"]
-    command += [f"-I{sysconfig.get_path('include')}", "-o", f"{target}.new", str(HERE / "json.c")]
+    command += [f"-I{sysconfig.get_path('include')}", "-o", f"{target}.new", str(HERE / f"{name}.c")]
     subprocess.run(command, check=True)
     Path(f"{target}.new").replace(target)
 
@@ -69,7 +70,8 @@ def main() -> None:
     module = Path(make_ffi(str(HERE)).compile(tmpdir=str(work)))
     shutil.copy2(module, out / module.name)
     shutil.copy2(_cffi_backend.__file__, out / Path(_cffi_backend.__file__).name)
-    build_json(out)
+    for name in MODULES:
+        build_module(name, out)
 
 
 if __name__ == "__main__":

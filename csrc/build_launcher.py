@@ -120,7 +120,7 @@ def freeze(work: Path, library: str) -> Path:
 def compile_all(work: Path, kind: str, library: str) -> list[Path]:
     helper = work / "helper_module.c"
     run([sys.executable, "-I", HERE / "binding.py", helper])
-    names = ["launcher.c", "image.c", "frozen.c", "helper.c", "json.c"]
+    names = ["launcher.c", "image.c", "frozen.c", "helper.c", "json.c", "assembler.c"]
     sources = [*(HERE / name for name in names), helper, freeze(work, library)]
     if kind == "static" and WITH_IMAGE:
         sources.append(HERE / "memory.c")

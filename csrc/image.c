@@ -83,8 +83,8 @@ static void restore_pages(const char *contents, const uint64_t *bitmaps, uint32_
 		memcpy(target, source, (uint64_t)count * IMAGE_PAGE);
 		madvise((void *)source, (uint64_t)count * IMAGE_PAGE, MADV_DONTNEED);
 		for (uint32_t i = 0; i < count; i++)
-			move_addresses((uint64_t *)(target + (uint64_t)i * IMAGE_PAGE), bitmaps + (uint64_t)(first + i) * 8,
-				       (uint64_t)&__ehdr_start);
+			move_addresses((uint64_t *)(target + (uint64_t)i * IMAGE_PAGE),
+				       bitmaps + (uint64_t)(first + i) * 8, (uint64_t)&__ehdr_start);
 	}
 }
 

@@ -4,13 +4,7 @@
 
 #include <stdint.h>
 
-enum {
-	IMAGE_PAGE = 4096,
-	IMAGE_SPACE = 12 << 20,
-	IMAGE_VERBS = 24,
-	IMAGE_VERB = 16,
-	IMAGE_LIBRARY = 1024
-};
+enum { IMAGE_PAGE = 4096, IMAGE_SPACE = 12 << 20, IMAGE_VERBS = 24, IMAGE_VERB = 16, IMAGE_LIBRARY = 1024 };
 
 #define IMAGE_OPEN "pyrunc-0"	/* as the linker leaves it: an image can be written */
 #define IMAGE_CLOSED "pyrunc-1" /* as csrc/image.py leaves it */

@@ -19,7 +19,7 @@ umask 022
 
 rm -rf "$root$library"
 mkdir -p "$root$prefix/bin" "$root$library"
-for file in build/lib/_pyrunc_helper*.so build/lib/_pyrunc_json*.so build/lib/_cffi_backend*.so; do
+for file in build/lib/_pyrunc_helper*.so build/lib/_pyrunc_json*.so build/lib/_pyrunc_assembler*.so build/lib/_cffi_backend*.so; do
     install -m 644 "$file" "$root$library/"
 done
 install -m 644 build/lib/_pyrunc_build.py "$root$library/"

@@ -32,8 +32,9 @@
 #error "CPython 3.11, 3.12 or 3.13: others have not been looked at"
 #endif
 
-PyMODINIT_FUNC PyInit__pyrunc_helper(void); /* csrc/binding.py */
-PyMODINIT_FUNC PyInit__pyrunc_json(void);   /* csrc/json.c */
+PyMODINIT_FUNC PyInit__pyrunc_assembler(void); /* csrc/assembler.c */
+PyMODINIT_FUNC PyInit__pyrunc_helper(void);    /* csrc/binding.py */
+PyMODINIT_FUNC PyInit__pyrunc_json(void);      /* csrc/json.c */
 
 #ifdef WITH_IMAGE
 int _PySignal_Init(int install_handlers); /* Modules/signalmodule.c: what its module needs before it can be imported */
@@ -102,6 +103,7 @@ struct _inittab _PyImport_Inittab[] = {
 	{"_codecs", PyInit__codecs},
 	{"_imp", PyInit__imp},
 	{"_io", PyInit__io},
+	{"_pyrunc_assembler", PyInit__pyrunc_assembler},
 	{"_pyrunc_helper", PyInit__pyrunc_helper},
 	{"_pyrunc_json", PyInit__pyrunc_json},
 	{"_signal", PyInit__signal},
@@ -131,6 +133,7 @@ static void add_modules(void)
 {
 	static struct _inittab table[128];
 	static const struct _inittab ours[] = {
+		{"_pyrunc_assembler", PyInit__pyrunc_assembler},
 		{"_pyrunc_helper", PyInit__pyrunc_helper},
 		{"_pyrunc_json", PyInit__pyrunc_json},
 		{NULL, NULL},

@@ -47,7 +47,7 @@ struct operation {
 	uint8_t kind;
 	uint8_t into;
 	uint8_t tolerated_count;
-	uint8_t negated;
+	uint8_t negated; /* of a CALL: how often it is made again while it says EAGAIN */
 	uint16_t number;
 	uint16_t target;
 	uint8_t kinds[MAX_ARGUMENTS];
@@ -318,8 +318,10 @@ static uint32_t run_call(const struct machine *machine, const struct operation *
 	for (int i = 0; i < MAX_ARGUMENTS; i++)
 		a[i] = resolve(machine, operation, i);
 
-	const long result = system_call(operation->number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	long result = -EAGAIN;
 
+	for (int tries = operation->negated; tries >= 0 && result == -EAGAIN; tries--)
+		result = system_call(operation->number, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (result < 0 && result >= -MAX_ERRNO) {
 		if (!is_tolerated(operation, -result))
 			fail(machine->report, index, (int)-result);

@@ -308,12 +308,9 @@ def _with_process(record: ContainerRecord, pid: int) -> ContainerRecord:
 
 def _start_failures(plan: Plan) -> dict[str, str]:
     """The sentences for what the stage may report when create is long gone."""
-    operations = plan.program.operations
-    return {
-        str(index): operations[index].label.template()
-        for index in range(plan.first_start_operation, len(operations))
-        if operations[index].kind in (CALL, CHECK)
-    }
+    program = plan.program
+    operations = [(index, program.operation(index)) for index in range(plan.first_start_operation, len(program))]
+    return {str(index): found.label.template() for index, found in operations if found.kind in (CALL, CHECK)}
 
 
 def check_console(options: CreateOptions | ExecOptions, terminal: bool) -> None:

@@ -153,5 +153,5 @@ def build_environment(p: Program, process: Process) -> tuple[Pointer, Pointer | 
         return p.pointers(entries), None
     slot = p.scratch(len("HOME=") + MAX_HOME + 1)
     default = f"HOME={NO_HOME}".encode()
-    p.data[slot.offset : slot.offset + len(default)] = default
+    p.fill(slot, default)
     return p.pointers([*entries, slot]), slot

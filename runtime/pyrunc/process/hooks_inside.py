@@ -60,8 +60,11 @@ def emit_hooks(
     environment  what a hook without `env` gets; None: nothing
     """
     for index, hook in enumerate(hooks):
-        with p.at(f"hooks.{kind}[{index}]", f"{kind} hook #{index}"):
-            _emit_hook(p, f"{kind} hook #{index}", hook, state, output, directory, environment)
+        place, name = f"hooks.{kind}[{index}]", f"{kind} hook #{index}"
+        with p.at(place, name):
+            waiting = _emit_hook(p, name, hook, state, output, directory, environment)
+            status = HookStatusLabel(place, name, "check how it ended")
+            _emit_wait(p, name, hook, *waiting, status)
 
 
 def _emit_hook(
@@ -72,7 +75,8 @@ def _emit_hook(
     output: int,
     directory: Register | None,
     environment: Pointer | None,
-) -> None:
+) -> tuple[Register, Pointer]:
+    """The hook is started: its pid, and what poll(2) waits for."""
     given = p.result("memfd_create", "hook", MFD_CLOEXEC, doing="make its stdin")
     p.call("write", given, state, state.size, doing="write the state")
     p.call("lseek", given, 0, 0, doing="rewind the state")
@@ -85,8 +89,7 @@ def _emit_hook(
     _emit_child(p, name, hook, given, output, directory, environment)
     p.here(in_parent)
     p.close(given)
-    _emit_wait(p, name, hook, pid, waiting)
-    p.release(pid)
+    return pid, waiting
 
 
 def _emit_child(
@@ -108,7 +111,7 @@ def _emit_child(
     p.call("execve", hook.path, p.pointers(hook.args or (hook.path,)), envp, doing="execute the hook", says=says)
 
 
-def _emit_wait(p: Program, name: str, hook: Hook, pid: Register, waiting: Pointer) -> None:
+def _emit_wait(p: Program, name: str, hook: Hook, pid: Register, waiting: Pointer, label: HookStatusLabel) -> None:
     status = p.scratch(8)
     if hook.timeout is not None:
         ended = p.target()
@@ -123,5 +126,5 @@ def _emit_wait(p: Program, name: str, hook: Hook, pid: Register, waiting: Pointe
         p.here(ended)
     p.call("wait4", pid, status, 0, 0, doing="wait for it")
     p.check(status.field(0, 4), 0, doing="check how it ended", errno=ANY_FAILURE)
-    check = p.operations[-1]
-    check.label = HookStatusLabel(check.label.place, name, check.label.doing)
+    p.relabel(label)
+    p.release(pid)

@@ -108,7 +108,7 @@ def compile_create(wanted: Birth) -> Plan:
     birth.emit_outlive_parent(p)
     p.sync(sync.READY, "ready", 0, payload.home)
 
-    first_start_operation = len(p.operations)
+    first_start_operation = len(p)
     above = FIRST + len(descriptors.names) + wanted.preserve_fds
     report = birth.emit_wait_for_start(p, own_descriptors, fifo, above)
     if hook_state is not None and wanted.config.hooks.start_container:

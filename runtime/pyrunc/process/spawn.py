@@ -82,9 +82,9 @@ class Stage:
         if len(message) < MESSAGE.size:
             return None
         index, value = MESSAGE.unpack(message)
-        if index == MALFORMED or index >= len(self.program.operations):
+        if index == MALFORMED or index >= len(self.program):
             raise ProtocolError("internal error: the stage refused its program")
-        operation = self.program.operations[index]
+        operation = self.program.operation(index)
         if value < 0:
             raise StageFailed(operation.label.failure(-value), -value)
         return operation, value

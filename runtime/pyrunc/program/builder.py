@@ -8,215 +8,95 @@
 
 Arguments are ints, registers, pointers, or str/bytes, which become NUL-terminated strings in the data block.
 What looks like a loop is unrolled by whoever emits; jumps only go forward, so every program ends.
+
+The methods that every operation goes through are C (csrc/assembler.c; csrc/stubs has their types):
+
+    register() -> Register        a register that nobody else uses until it is released
+    release(register)             RuntimeError when it is free already
+    constant(bytes) -> Pointer    bytes that calls read (not NUL-terminated by this)
+    string(text) -> Pointer       NUL-terminated; equal strings share their bytes; str as the file system encodes it
+    scratch(size) -> Pointer      zeroed bytes that calls write, aligned to 8
+    fill(pointer, bytes)          what stands there from the start
+    call(name, *arguments, doing, into, tolerate, otherwise, says, tries)
+                                  one system call.  Errnos in `tolerate` are no failures: they go to `otherwise` (or on),
+                                  `into` unchanged.  While it says EAGAIN it is made again, `tries` times (0 to 255)
+    result(...) -> Register       the same, into a fresh register: for calls that return a descriptor or a pid
+    close(descriptor)             close(2), and the register is free again
+    check(memory, expected, doing, errno, mask, differs, otherwise, says)
+                                  (memory & mask) must equal `expected` (`differs`: must not), or the program fails with
+                                  `errno`; with `otherwise` it goes there instead.  `memory` is 1, 2, 4 or 8 bytes; an
+                                  `expected` Pointer of the same size is compared as it is, masked too
+    set(register, value)
+    target() -> Target            a place to jump to, not yet known; `here(target)` makes it known: the next operation
+    jump(target)
+    jump_if(register, value, target, differs)
+    report(descriptor)            failures from here on are written to it
+    relabel(label)                another label for the last operation
+    len(p), data, relocations     how many operations; the data block; the offsets of its words that become addresses
 """
 
 from __future__ import annotations
 
+from _pyrunc_assembler import Assembler, Pointer, Register
+
 from pyrunc.errors import ConfigError
-from pyrunc.program.operations import (
-    CALL,
-    CHECK,
-    JUMP,
-    MAX_REGISTERS,
-    NEXT,
-    REPORT,
-    SET,
-    SYNC,
-    Label,
-    Operation,
-    Pointer,
-    Register,
-    Target,
-)
+from pyrunc.program.operations import Label, Operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Argument = int | str | bytes | Pointer | Register
-
 
 class _At:
     """Names the place in config.json for the operations emitted inside the block."""
 
-    __slots__ = ("program", "scope")
+    __slots__ = ("before", "program", "scope")
 
     def __init__(self, program: Program, scope: tuple[str, str]) -> None:
         self.program = program
         self.scope = scope
 
     def __enter__(self) -> None:
-        self.program._scopes.append(self.scope)
+        self.before = self.program.scope(*self.scope)
 
     def __exit__(self, *_error: object) -> None:
-        self.program._scopes.pop()
+        self.program.scope(*self.before)
 
 
-class Program:
+class Program(Assembler):
     """Operations, their data block, and where in the data block pointers stand."""
 
-    def __init__(self) -> None:
-        self.operations: list[Operation] = []
-        self.data = bytearray()
-        self.relocations: list[int] = []  # offsets of 8-byte words that hold a data offset, to become an address
-        self._strings: dict[bytes, Pointer] = {}
-        self._free = list(range(MAX_REGISTERS - 1, -1, -1))
-        self._scopes: list[tuple[str, str]] = [("", "")]
-
-    # -- labels ------------------------------------------------------------------------------------------------
+    refusal = ConfigError  # what a NUL byte and too many operations are: input, not bugs
 
     def at(self, place: str, subject: str = "") -> _At:
         """`with p.at("mounts[3]", "/proc"):` labels what is emitted inside."""
         return _At(self, (place, subject))
 
-    def _label(self, doing: str, says: str) -> Label:
-        place, subject = self._scopes[-1]
-        return Label(place, subject, doing, says)
-
-    # -- registers ---------------------------------------------------------------------------------------------
-
-    def register(self) -> Register:
-        """A register that nobody else uses until it is released."""
-        if not self._free:
-            raise RuntimeError("internal error: the program is out of registers")
-        return Register(self._free.pop())
-
-    def release(self, register: Register) -> None:
-        if register.index in self._free:
-            raise RuntimeError(f"internal error: {register!r} released twice")
-        self._free.append(register.index)
-
-    # -- data --------------------------------------------------------------------------------------------------
-
-    def constant(self, content: bytes) -> Pointer:
-        """Bytes that calls read (not NUL-terminated by this)."""
-        pointer = self.scratch(len(content))
-        self.data[pointer.offset : pointer.offset + len(content)] = content
-        return pointer
-
-    def string(self, text: str | bytes) -> Pointer:
-        """A NUL-terminated string; equal strings share their bytes.  str is encoded as the file system does."""
-        content = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-        known = self._strings.get(content)
-        if known is None:
-            if b"\0" in content:
-                raise ConfigError(f"a NUL byte in {content!r}")
-            known = self._strings[content] = self.constant(content + b"\0")
-        return known
-
-    def scratch(self, size: int) -> Pointer:
-        """Zeroed bytes that calls write, aligned to 8."""
-        self.data.extend(bytes(-len(self.data) % 8))
-        pointer = Pointer(len(self.data), size)
-        self.data.extend(bytes(size))
-        return pointer
-
     def structure(self, content: bytes, pointers: Sequence[tuple[int, Pointer]] = ()) -> Pointer:
         """A C structure: `content`, with an address put in at each (offset, pointer)."""
-        pointer = self.constant(content)
+        made = self.constant(content)
         for offset, pointed in pointers:
-            word = pointer.offset + offset
-            self.data[word : word + 8] = pointed.offset.to_bytes(8, "little")
-            self.relocations.append(word)
-        return pointer
+            self.point(made.offset + offset, pointed)
+        return made
 
     def pointers(self, strings: Sequence[str | bytes | Pointer]) -> Pointer:
         """A NULL-terminated array of strings: argv, envp."""
         pointed = [text if isinstance(text, Pointer) else self.string(text) for text in strings]
         return self.structure(bytes(8 * (len(pointed) + 1)), [(8 * i, p) for i, p in enumerate(pointed)])
 
-    # -- operations --------------------------------------------------------------------------------------------
-
-    def call(
-        self,
-        name: str,
-        *arguments: Argument,
-        doing: str = "",
-        into: Register | None = None,
-        tolerate: Sequence[int] = (),
-        otherwise: Target | None = None,
-        says: str = "",
-    ) -> None:
-        """One system call.  Errnos in `tolerate` are no failures: they go to `otherwise` (or on), `into` unchanged."""
-        values = [self.string(a) if isinstance(a, (str, bytes)) else a for a in arguments]
-        label = self._label(doing, says)
-        self._add(Operation(CALL, name, values, label, into=into, tolerated=tolerate, target=otherwise))
-
-    def result(
-        self,
-        name: str,
-        *arguments: Argument,
-        doing: str = "",
-        tolerate: Sequence[int] = (),
-        otherwise: Target | None = None,
-        says: str = "",
-    ) -> Register:
-        """`call` into a fresh register: for calls that return a descriptor or a pid."""
-        into = self.register()
-        self.call(name, *arguments, doing=doing, into=into, tolerate=tolerate, otherwise=otherwise, says=says)
-        return into
-
-    def close(self, descriptor: Register) -> None:
-        """close(2), and the register is free again."""
-        self.call("close", descriptor, doing="close")
-        self.release(descriptor)
-
-    def check(
-        self,
-        memory: Pointer,
-        expected: int | Pointer | Register,
-        *,
-        doing: str,
-        errno: int,
-        mask: int = (1 << 64) - 1,
-        differs: bool = False,
-        otherwise: Target | None = None,
-        says: str = "",
-    ) -> None:
-        """(memory & mask) must equal `expected` (`differs`: must not), or the program fails with `errno`.
-
-        With `otherwise` it goes there instead of failing.  `memory` is 1, 2, 4 or 8 bytes; an `expected` Pointer of
-        the same size is compared as it is, masked too.
-        """
-        if memory.size not in (1, 2, 4, 8):
-            raise ValueError(f"a check compares 1, 2, 4 or 8 bytes, not {memory.size}")
-        if isinstance(expected, int) and expected & ~mask:
-            raise ValueError(f"a check for {expected:#x} under the mask {mask:#x} can never hold")
-        arguments: list[int | Pointer | Register] = [memory, mask & ((1 << 8 * memory.size) - 1), expected]
-        label = self._label(doing, says)
-        self._add(Operation(CHECK, "check", arguments, label, number=errno, target=otherwise, negated=differs))
-
-    def set(self, register: Register, value: int | Register) -> None:
-        self._add(Operation(SET, "set", [value], self._label("", ""), into=register))
-
-    def target(self) -> Target:
-        """A place to jump to, not yet known; `here` makes it known."""
-        return Target()
-
-    def here(self, target: Target) -> None:
-        """The next operation is what `target` means."""
-        target.index = len(self.operations)
-
-    def jump(self, target: Target) -> None:
-        self._add(Operation(JUMP, "jump", [0, 0], self._label("", ""), target=target))
-
-    def jump_if(self, register: Register, value: int | Register, target: Target, *, differs: bool = False) -> None:
-        """Go to `target` if the register equals (`differs`: does not equal) the value."""
-        label = self._label("", "")
-        self._add(Operation(JUMP, "jump", [register, value], label, target=target, negated=differs))
-
     def sync(self, number: int, name: str, value: int | Register = 0, answer: Pointer | None = None) -> None:
         """Tell the parent and wait until it answers; the answer's payload is written to `answer`."""
-        arguments: list[int | Pointer | Register] = [value]
-        if answer is not None:
-            arguments.append(answer)
-        self._add(Operation(SYNC, name, arguments, self._label(f"wait: {name}", ""), number=number))
+        if answer is None:
+            self.add_sync(number, name, f"wait: {name}", value)
+        else:
+            self.add_sync(number, name, f"wait: {name}", value, answer)
 
-    def report(self, descriptor: int | Register) -> None:
-        """Failures from here on are written to `descriptor`."""
-        self._add(Operation(REPORT, "report", [descriptor], self._label("", "")))
+    def operation(self, index: int) -> Operation:
+        """One operation as an object: for errors, listings and tests."""
+        kind, name, arguments, label, into, tolerated, target, number, negated = self.get(index)
+        known = Label(*label) if isinstance(label, tuple) else label
+        return Operation(kind, name, arguments, known, into, tolerated, target, number, negated)
 
-    def _add(self, operation: Operation) -> None:
-        if len(self.operations) >= NEXT - 1:
-            raise ConfigError(f"the container needs more than {NEXT - 1} operations")
-        self.operations.append(operation)
+    @property
+    def operations(self) -> list[Operation]:
+        return [self.operation(index) for index in range(len(self))]

@@ -78,7 +78,7 @@ def as_text(lines: list[Line]) -> list[str]:
 class _Lister:
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.strings = {(pointer.offset, pointer.size) for pointer in program._strings.values()}
+        self.strings = {(pointer.offset, pointer.size) for pointer in program.strings}
         self.index = 0
         self.relocated = frozenset(program.relocations)
         self.written: list[tuple[Pointer, int, str]] = []  # memory, and the operation and call that filled it
@@ -104,7 +104,8 @@ class _Lister:
                 self.written.append((argument, self.index, operation.name))
             shown.append(self.argument(argument, word))
         into = f"{operation.into!r} = " if operation.into is not None else ""
-        return f"{into}{operation.name}({', '.join(shown)})"
+        again = f", EAGAIN: {operation.negated} times again" if operation.negated else ""
+        return f"{into}{operation.name}({', '.join(shown)}){again}"
 
     def check(self, operation: Operation) -> str:
         memory, mask, expected = operation.arguments
@@ -112,6 +113,7 @@ class _Lister:
             raise TypeError(f"not a check: {operation.arguments!r}")
         name = self.field_name(memory)
         word = "oct" if name.rpartition(".")[2] in OCTAL_FIELDS else "hex"
+        mask &= (1 << 8 * memory.size) - 1
         masked = "" if mask == (1 << 8 * memory.size) - 1 else f" & {integer(word, mask)}"
         wanted = self.field_name(expected) if isinstance(expected, Pointer) else self.argument(expected, word)
         return f"check {name}{masked} {'!=' if operation.negated else '=='} {wanted}"

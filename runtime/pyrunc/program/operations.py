@@ -8,11 +8,15 @@ and argument kinds have the same numbers there (tests/unit/program compares them
 
 from __future__ import annotations
 
+from _pyrunc_assembler import Pointer as Pointer
+from _pyrunc_assembler import Register as Register
+from _pyrunc_assembler import Target as Target
+
 from pyrunc.errors import errno_words, go_strerror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from typing import Any
 
 # operation kinds
 CALL = 0  # registers[into] = syscall(number, arguments); an errno in `tolerated` goes to `target`
@@ -33,46 +37,6 @@ MAX_REGISTERS = 64
 MAX_ARGUMENTS = 6
 MAX_TOLERATED = 4
 NEXT = 0xFFFF  # as a target: the following operation
-
-
-class Register:
-    """A register of the stage: 64 bits, starts as 0."""
-
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def __repr__(self) -> str:
-        return f"r{self.index}"
-
-
-class Pointer:
-    """`size` bytes at `offset` of the data block."""
-
-    __slots__ = ("offset", "size")
-
-    def __init__(self, offset: int, size: int) -> None:
-        self.offset = offset
-        self.size = size
-
-    def __repr__(self) -> str:
-        return f"data[{self.offset}:{self.offset + self.size}]"
-
-    def field(self, offset: int, size: int) -> Pointer:
-        """A part of what this points to."""
-        if offset < 0 or offset + size > self.size:
-            raise ValueError(f"{offset}:{offset + size} is outside {self!r}")
-        return Pointer(self.offset + offset, size)
-
-
-class Target:
-    """A place to jump to; `index` is the operation's, once `Program.here` has set it."""
-
-    __slots__ = ("index",)
-
-    def __init__(self) -> None:
-        self.index = -1
 
 
 class Label:
@@ -110,7 +74,10 @@ def fill(template: str, errno: int) -> str:
 
 
 class Operation:
-    """One line of a program.  Not a Record: a container has hundreds, and this constructor costs a third."""
+    """One line of a program, taken out of it (builder.py, `operation`).
+
+    `label` has `failure(errno)` and `template()`: a Label, or one that reads more out of the number.
+    """
 
     __slots__ = ("arguments", "into", "kind", "label", "name", "negated", "number", "target", "tolerated")
 
@@ -118,21 +85,20 @@ class Operation:
         self,
         kind: int,
         name: str,
-        arguments: Sequence[int | Pointer | Register],
-        label: Label,
-        *,
-        into: Register | None = None,
-        tolerated: Sequence[int] = (),
-        target: Target | None = None,
-        number: int = 0,
-        negated: bool = False,
+        arguments: tuple[int | Pointer | Register, ...],
+        label: Any,
+        into: Register | None,
+        tolerated: tuple[int, ...],
+        target: Target | None,
+        number: int,
+        negated: int,
     ) -> None:
         self.kind = kind
         self.name = name  # the system call's, or the sync point's
-        self.arguments = arguments
+        self.arguments = arguments  # immediates as signed 64-bit numbers
         self.label = label
         self.into = into
         self.tolerated = tolerated  # errnos that are not failures
         self.target = target  # where to go on them; None: the next operation
         self.number = number  # CHECK: the errno of a mismatch; SYNC: the sync number
-        self.negated = negated  # CHECK, JUMP: differs instead of equals
+        self.negated = negated  # CHECK, JUMP: differs instead of equals; CALL: tries while it says EAGAIN

@@ -20,7 +20,7 @@ In the trace a Memory has become the bytes as they were before the call.
 
 from __future__ import annotations
 
-from errno import EPROTO
+from errno import EAGAIN, EPROTO
 
 from pyrunc.program.operations import CALL, CHECK, JUMP, MAX_REGISTERS, REPORT, SET, SYNC, Pointer, Register
 
@@ -142,7 +142,8 @@ class _Simulator:
         self.program = program
         self.kernel = {name: list(given) if isinstance(given, list) else given for name, given in kernel.items()}
         self.answers = answers
-        self.strings = {(pointer.offset, pointer.size) for pointer in program._strings.values()}
+        self.strings = {(pointer.offset, pointer.size) for pointer in program.strings}
+        self.operations = program.operations
         self.run = Run(program)
         self.index = 0
         self.next_descriptor = FIRST_DESCRIPTOR
@@ -151,10 +152,10 @@ class _Simulator:
             self.run.data[word : word + 8] = (BASE + offset).to_bytes(8, "little")
 
     def step(self) -> None:
-        if self.index >= len(self.program.operations):
+        if self.index >= len(self.operations):
             self.run.ended = "end"
             return
-        operation = self.program.operations[self.index]
+        operation = self.operations[self.index]
         self.index = _STEPS[operation.kind](self, operation)
 
     # -- arguments ---------------------------------------------------------------------------------------------
@@ -199,8 +200,11 @@ class _Simulator:
     def call(self, operation: Operation) -> int:
         given = [self.given(argument) for argument in operation.arguments]
         traced = tuple(bytes(value) if isinstance(value, Memory) else value for value in given)
-        result = self.result_of(operation.name, given)
-        self.run.trace.append(Step(self.index, operation.name, traced, result))
+        for _again in range(operation.negated + 1):
+            result = self.result_of(operation.name, given)
+            self.run.trace.append(Step(self.index, operation.name, traced, result))
+            if result != -EAGAIN:
+                break
         if -4095 <= result < 0:
             return self.destination(operation) if -result in operation.tolerated else self.fail(-result)
         self.store(operation.into, result)
@@ -229,7 +233,7 @@ class _Simulator:
         mask = self.integer(mask_argument)
         found = self.load(memory) & mask
         wanted = self.load(expected) & mask if isinstance(expected, Pointer) else self.integer(expected)
-        if (found == wanted) is not operation.negated:
+        if (found == wanted) is not bool(operation.negated):
             return self.index + 1
         if operation.target is not None:
             return operation.target.index
@@ -241,7 +245,7 @@ class _Simulator:
 
     def jump(self, operation: Operation) -> int:
         equal = self.integer(operation.arguments[0]) == self.integer(operation.arguments[1])
-        return self.destination(operation) if equal is not operation.negated else self.index + 1
+        return self.destination(operation) if equal is not bool(operation.negated) else self.index + 1
 
     def sync(self, operation: Operation) -> int:
         value = self.integer(operation.arguments[0]) & 0x7FFFFFFF

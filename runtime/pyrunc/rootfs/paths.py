@@ -7,13 +7,13 @@ Rule 3: what is made or found is a descriptor from then on, never a path again.
 
 Making `/a/b/c` is unrolled: the whole path is tried, and only when that says ENOENT each directory is made and opened,
 from the top.  openat2(2) says EAGAIN when ".." was crossed while something on the machine was renamed or mounted;
-it is then asked again.
+the stage then asks again.
 """
 
 from __future__ import annotations
 
 from _struct import Struct
-from errno import EAGAIN, EEXIST, ELOOP, ENOENT, ENOTDIR
+from errno import EEXIST, ELOOP, ENOENT, ENOTDIR
 
 from pyrunc.kernel.constants import (
     AT_EMPTY_PATH,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
 ORDINARY = IN_ROOT | RESOLVE_NO_SYMLINKS  # for targets where not even a harmless link is accepted
-TRIES = 3  # of openat2(2) while it says EAGAIN
+TRIES = 16  # more of openat2(2) while it says EAGAIN
 DIRECTORY_MODE = 0o755
 FILE_MODE = 0o644
 _HOW = Struct("<QQQ")  # struct open_how: flags, mode, resolve
@@ -87,22 +87,14 @@ class RootPaths:
         resolve: int = IN_ROOT,
         passing: tuple[int, ...] = (),
         otherwise: Target | None = None,
-        tries: int = TRIES,
     ) -> None:
         """Open what `path` leads to.  Errnos in `passing` go to `otherwise`."""
-        p, how, size = self.p, self._how(flags | O_CLOEXEC, resolve), _HOW.size
-        doing = doing or f"open {path} in the rootfs"
-        name = p.string(path)
-        opened = p.target()
-        for _again in range(tries - 1 if resolve & RESOLVE_NO_SYMLINKS == 0 else 0):
-            failed = p.target()
-            # An operation has one way out: what is `passing` is asked again too, and leaves on the last try.
-            tolerated = (EAGAIN, *passing)
-            p.call("openat2", self.root, name, how, size, doing=doing, into=into, tolerate=tolerated, otherwise=failed)
-            p.jump(opened)
-            p.here(failed)
-        p.call("openat2", self.root, name, how, size, doing=doing, into=into, tolerate=passing, otherwise=otherwise)
-        p.here(opened)
+        how = self._how(flags | O_CLOEXEC, resolve)
+        tries = TRIES if resolve & RESOLVE_NO_SYMLINKS == 0 else 0
+        self.p.call(
+            "openat2", self.root, path, how, _HOW.size,
+            doing=doing or f"open {path} in the rootfs", into=into, tolerate=passing, otherwise=otherwise, tries=tries,
+        )  # fmt: skip
 
     def open_existing(self, path: str, flags: int = O_PATH, *, doing: str = "", resolve: int = IN_ROOT) -> Register:
         into = self.p.register()
@@ -126,8 +118,7 @@ class RootPaths:
         path = clean_path(path)
         into = p.register()
         missing, opened = p.target(), p.target()
-        # EAGAIN needs no tries of its own here: what follows minds nothing that is there already.
-        self.open_into(into, path, passing=(ENOENT, EAGAIN), otherwise=missing, tries=1)
+        self.open_into(into, path, passing=(ENOENT,), otherwise=missing)
         p.jump(opened)
         p.here(missing)
         directory = self._make_parents(path)

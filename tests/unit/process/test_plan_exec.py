@@ -104,8 +104,8 @@ def test_terminal_is_opened_through_the_hosts_proc() -> None:
     program = compile_exec(replace(execution, process=process, has_console_socket=True)).program
     found = program.operations
     assert first(found, "openat") < first(found, "setns")
-    paths = {text for text in program._strings if text.startswith(b"/proc/")}
-    assert paths <= {b"/proc/self/oom_score_adj"}
+    strings = (program.data[pointer.offset : pointer.offset + pointer.size] for pointer in program.strings)
+    assert {text for text in strings if text.startswith(b"/proc/")} <= {b"/proc/self/oom_score_adj\0"}
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,15 @@ def test_a_call() -> None:
     assert first[11:] == (ALL_ONES - 99, path.offset | path.size << 32, register.index, 0, 0, 0)
 
 
+def test_tries_of_a_call() -> None:
+    p = Program()
+    p.call("openat", 3, tries=255)
+    assert operations(p)[0][3] == 255
+    for wrong in (-1, 256):
+        with pytest.raises(ValueError, match="0 to 255"):
+            p.call("openat", 3, tries=wrong)
+
+
 def test_the_other_kinds() -> None:
     p = Program()
     register, end, memory = p.register(), p.target(), p.scratch(4)
@@ -94,9 +103,8 @@ def test_a_jump_to_the_end_is_a_jump() -> None:
 
 def test_five_tolerated_errnos_are_too_many() -> None:
     p = Program()
-    p.call("close", 3, tolerate=(1, 2, 3, 4, 5))
     with pytest.raises(ValueError, match="more than 4"):
-        encode(p, NUMBERS_HERE)
+        p.call("close", 3, tolerate=(1, 2, 3, 4, 5))
 
 
 def test_a_call_that_the_architecture_does_not_have() -> None:

@@ -1,4 +1,4 @@
-"""operations.py, encode.py and stage.c are two halves of one protocol: the same numbers, the same layout."""
+"""operations.py, assembler.c and stage.c are the halves of one protocol: the same numbers, the same layout."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ import pytest
 
 from pyrunc.kernel import constants
 from pyrunc.program import encode, operations
+from pyrunc.program.builder import Program
 
 TOP = Path(__file__).resolve().parents[3]
-SOURCE = (TOP / "csrc/stage.c").read_text()
+SOURCES = {name: (TOP / "csrc" / name).read_text() for name in ("stage.c", "assembler.c")}
 NAMES = (
     *("CALL", "CHECK", "SET", "JUMP", "SYNC", "REPORT"),
     *("IMMEDIATE", "POINTER", "REGISTER", "MAX_REGISTERS", "MAX_ARGUMENTS", "MAX_TOLERATED", "NEXT"),
 )
 
 
-def in_c(name: str) -> int:
-    found = re.findall(rf"\b{name} = (\w+)", SOURCE)
-    assert len(found) == 1, f"{name} stands {len(found)} times in stage.c"
+def in_c(name: str, file: str) -> int:
+    found = re.findall(rf"\b{name} = (\w+)", SOURCES[file])
+    assert len(found) == 1, f"{name} stands {len(found)} times in {file}"
     return int(found[0], 0)
 
 
+@pytest.mark.parametrize("file", SOURCES)
 @pytest.mark.parametrize("name", NAMES)
-def test_operations(name: str) -> None:
-    assert in_c(name) == getattr(operations, name)
+def test_operations(name: str, file: str) -> None:
+    assert in_c(name, file) == getattr(operations, name)
 
 
 def test_the_names_are_all_there_are() -> None:
@@ -37,19 +39,30 @@ def test_the_names_are_all_there_are() -> None:
 
 
 def test_encode() -> None:
-    assert in_c("NO_REGISTER") == encode.NO_REGISTER
-    magic = re.search(r"#define MAGIC (\w+)ULL", SOURCE)
+    for file in SOURCES:
+        assert in_c("NO_REGISTER", file) == encode.NO_REGISTER
+    magic = re.search(r"#define MAGIC (\w+)ULL", SOURCES["stage.c"])
     assert magic
-    assert int(magic[1], 16).to_bytes(8, "little") == encode.MAGIC
+    assert int(magic[1], 16).to_bytes(8, "little") == encode.encode(Program(), {})[:8]
 
 
 def test_constants_that_the_kernels_headers_do_not_export() -> None:
-    assert in_c("MSG_NOSIGNAL") == constants.MSG_NOSIGNAL
+    assert in_c("MSG_NOSIGNAL", "stage.c") == constants.MSG_NOSIGNAL
+
+
+def structure(file: str, name: str) -> list[str]:
+    body = re.search(rf"^struct {name} \{{\n(.*?)^\}};", SOURCES[file], re.MULTILINE | re.DOTALL)
+    assert body
+    return [line.split("/*")[0].strip() for line in body[1].splitlines()]
+
+
+def test_the_assembler_writes_what_the_stage_reads() -> None:
+    assert structure("assembler.c", "operation") == structure("stage.c", "operation")
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "aarch64-linux-gnu-gcc"])
 def test_layouts(compiler: str) -> None:
-    """The offset of every field, as the compiler sees it, is where encode.py packs it."""
+    """The offset of every field, as the compiler sees it, is what encode.py says."""
     offsets = {
         "kind": 0,
         "into": 1,

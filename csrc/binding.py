@@ -120,7 +120,9 @@ class Function(NamedTuple):
 
 def read_functions(header: str) -> list[Function]:
     declarations = header.split("/* [cffi */")[1].split("/* cffi] */")[0]
-    return [Function(match["name"], read_parameters(match["parameters"])) for match in DECLARATION.finditer(declarations)]
+    return [
+        Function(match["name"], read_parameters(match["parameters"])) for match in DECLARATION.finditer(declarations)
+    ]
 
 
 def read_parameters(text: str) -> list[Parameter]:

@@ -150,7 +150,8 @@ def write_images(out: Path, work: Path, library: str) -> None:
     images: list[str | Path] = []
     for name, verbs in (("small", SMALL), ("large", LARGE)):
         script = work / f"warm_{name}.py"
-        script.write_text(f"SIZE = {name!r}\nLIBRARY = {library!r}\n" + (HERE / "warm.py").read_text())
+        text = (HERE / "warm.py").read_text()
+        script.write_text(text.replace('"@SIZE@"', repr(name)).replace('"@LIBRARY@"', repr(library)))
         for number in (1, 2):
             file = work / f"{name}.{number}"
             run([out, "--write-image", file, script])

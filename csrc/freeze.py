@@ -18,7 +18,7 @@ from typing import NamedTuple
 OPTIMIZE = 2
 BOOTSTRAP = {"_frozen_importlib": "_bootstrap.py", "_frozen_importlib_external": "_bootstrap_external.py"}
 
-HEAD = "#include <Python.h>\n#include \"frozen.h\"\n"
+HEAD = '#include <Python.h>\n#include "frozen.h"\n'
 
 
 class Frozen(NamedTuple):

@@ -484,7 +484,7 @@ static const char *library(char *buffer, size_t size)
 		if (slash)
 			*slash = '\0';
 	}
-	strcpy(buffer + strlen(buffer), neighbour);
+	memcpy(buffer + strlen(buffer), neighbour, sizeof(neighbour));
 	return buffer;
 }
 

@@ -1,11 +1,13 @@
 # Run once, while the image is written (launcher.c, --write-image): what is imported and made here is there at every
-# start.  SIZE and LIBRARY come before the first line; build_launcher.py puts them there.
+# start.  build_launcher.py puts SIZE and LIBRARY in.
 #
 # Nothing may be left open, and no object may be kept that knows this process: image.py refuses the image then.
 
 import _imp
 import sys
 
+SIZE = "@SIZE@"
+LIBRARY = "@LIBRARY@"
 # Imported inside functions, so not by importing the commands.
 SMALL = """
 pyrunc.commands.state pyrunc.commands.start pyrunc.commands.kill pyrunc.commands.delete pyrunc.container.state
@@ -34,8 +36,5 @@ def wanted():
 
 sys.pyrunc_library = LIBRARY
 sys.pyrunc_launcher = "static"
-
-import _pyrunc_start
-
-for name in wanted():
+for name in ["_pyrunc_start", *wanted()]:
     __import__(name)

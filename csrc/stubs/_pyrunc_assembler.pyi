@@ -1,7 +1,7 @@
 """csrc/assembler.c, as the type checker sees it; pyrunc/program/builder.py says what each method is for."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 class Register:
     index: int
@@ -17,9 +17,9 @@ class Target:
     index: int
     def __init__(self) -> None: ...
 
-type _Argument = int | str | bytes | Pointer | Register
-type _Label = tuple[str, str, str, str] | object
-type _Operation = tuple[
+_Argument: TypeAlias = int | str | bytes | Pointer | Register
+_Label: TypeAlias = tuple[str, str, str, str] | object
+_Operation: TypeAlias = tuple[
     int, str, tuple[int | Pointer | Register, ...], _Label, Register | None, tuple[int, ...], Target | None, int, int
 ]
 
@@ -81,9 +81,7 @@ class Assembler:
     def jump_if(
         self, register: Register | int, value: int | Register, target: Target, /, *, differs: bool = False
     ) -> None: ...
-    def add_sync(
-        self, number: int, name: str, doing: str, value: int | Register, answer: Pointer = ..., /
-    ) -> None: ...
+    def add_sync(self, number: int, name: str, doing: str, value: int | Register, answer: Pointer = ..., /) -> None: ...
     def report(self, descriptor: int | Register, /) -> None: ...
     def relabel(self, label: object, /) -> None: ...
     def get(self, index: int, /) -> _Operation: ...

@@ -36,8 +36,7 @@ def test_a_program_of_every_kind(command: list[str], tmp_path: Path) -> None:
     p.sync(1, "name", 5, name)
     p.call("mkdirat", directory, name, 0o700)
     file = p.result("openat", directory, "file", os.O_RDWR | os.O_CREAT, 0o600)
-    vector = p.structure(bytes(16), [(0, p.string("content"))])
-    p.data[vector.offset + 8] = 7
+    vector = p.structure(bytes(8) + (7).to_bytes(8, "little"), [(0, p.string("content"))])
     p.call("pwritev", file, vector, 1, 2, 0, 0)
     back = p.scratch(8)
     p.call("pread64", file, back, 8, 2)

@@ -18,11 +18,6 @@ COLD = {
     "pyrunc.commands.validate": "holds a config against the schemas: jsonschema alone takes 100 ms",
     "ocispec.validate": "the schemas, through jsonschema",
 }
-# (module, import inside a function) -> why
-LAZY = {
-    ("pyrunc.commands.list", "pwd"): "the owner's name in the table, as runc prints it",
-    ("pyrunc.cli.failures", "traceback"): "for an internal error under --debug only",
-}
 
 
 def violations(module: Module) -> list[str]:
@@ -31,8 +26,7 @@ def violations(module: Module) -> list[str]:
     found = []
     for imported in module.imports:
         name = imported.module.partition(".")[0]
-        allowed = imported.in_function and (module.name, name) in LAZY
-        if name in FORBIDDEN and not imported.typing_only and not allowed:
+        if name in FORBIDDEN and not imported.typing_only:
             found.append(f"{module.shown}:{imported.line}: imports {imported.module}")
     return found
 
@@ -42,16 +36,14 @@ def test_no_hot_module_imports_what_is_slow() -> None:
 
 
 def test_every_exception_is_still_needed() -> None:
-    present = {module.name: module for module in modules()}
-    used = {(name, i.module.partition(".")[0]) for name, module in present.items() for i in module.imports}
-    assert [key for key in LAZY if key not in used] == []
+    assert [name for name in COLD if name not in {module.name for module in modules()}] == []
 
 
 def test_the_rule_sees_a_slow_import() -> None:
     assert violations(parse("pyrunc.x", "import re"))
     assert violations(parse("pyrunc.x", "def f():\n    from collections.abc import Sequence"))
     assert violations(parse("pyrunc.cli.failures", "import traceback"))
-    assert not violations(parse("pyrunc.cli.failures", "def f():\n    import traceback"))
+    assert violations(parse("pyrunc.cli.failures", "def f():\n    import traceback"))
     assert not violations(parse("pyrunc.x", "if TYPE_CHECKING:\n    from typing import Any\nimport posix"))
 
 

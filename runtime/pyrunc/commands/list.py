@@ -6,12 +6,11 @@ import posix
 from errno import ENOENT
 
 from pyrunc import jsonio, log
+from pyrunc.container.owner import owner_of
 from pyrunc.container.state import state_document
 from pyrunc.container.status import status_of
 from pyrunc.container.store import Store
 from pyrunc.errors import PyruncError, UsageError
-from pyrunc.kernel.constants import O_RDONLY
-from pyrunc.kernel.files import open_file, read_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 HEADER = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
 NARROWEST = 12  # runc's table: cells of at least 12, three spaces between
 GAP = 3
-UID = 2  # which field: passwd(5)
-MAX_PASSWD = 16 << 20
 
 
 def run(arguments: Arguments) -> int:
@@ -64,20 +61,6 @@ def read_container(store: Store, container_id: str) -> dict[str, Any] | None:
         return None
     document["owner"] = owner_of(posix.stat(f"{store.root}/{container_id}").st_uid)
     return document
-
-
-def owner_of(uid: int) -> str:
-    """The name of a user of the host, by /etc/passwd alone (runc is static, too); `#1234` when it has none, as runc."""
-    try:
-        with open_file("/etc/passwd", O_RDONLY) as file:
-            lines = read_descriptor(file.number, limit=MAX_PASSWD).split(b"\n")
-    except OSError as error:
-        if error.errno != ENOENT:
-            raise
-        lines = []
-    fields = [line.split(b":") for line in lines]
-    names = [field[0] for field in fields if len(field) > UID and field[UID] == b"%d" % uid]
-    return names[0].decode("utf-8", "surrogateescape") if names else f"#{uid}"
 
 
 def table(documents: Sequence[dict[str, Any]]) -> str:

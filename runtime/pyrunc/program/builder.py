@@ -18,8 +18,8 @@ The methods that every operation goes through are C (csrc/assembler.c; csrc/stub
     scratch(size) -> Pointer      zeroed bytes that calls write, aligned to 8
     fill(pointer, bytes)          what stands there from the start
     call(name, *arguments, doing, into, tolerate, otherwise, says, tries)
-                                  one system call.  Errnos in `tolerate` are no failures: they go to `otherwise` (or on),
-                                  `into` unchanged.  While it says EAGAIN it is made again, `tries` times (0 to 255)
+                                  one system call.  Errnos in `tolerate` are no failures: they go to `otherwise` (or
+                                  on), `into` unchanged.  While it says EAGAIN it is made again, `tries` times (to 255)
     result(...) -> Register       the same, into a fresh register: for calls that return a descriptor or a pid
     close(descriptor)             close(2), and the register is free again
     check(memory, expected, doing, errno, mask, differs, otherwise, says)
@@ -67,6 +67,7 @@ class Program(Assembler):
     """Operations, their data block, and where in the data block pointers stand."""
 
     refusal = ConfigError  # what a NUL byte and too many operations are: input, not bugs
+    _listed: list[Operation] = []
 
     def at(self, place: str, subject: str = "") -> _At:
         """`with p.at("mounts[3]", "/proc"):` labels what is emitted inside."""
@@ -99,4 +100,7 @@ class Program(Assembler):
 
     @property
     def operations(self) -> list[Operation]:
-        return [self.operation(index) for index in range(len(self))]
+        """All of them; the same objects as long as nothing is added."""
+        if len(self._listed) != len(self):
+            self._listed = [self.operation(index) for index in range(len(self))]
+        return self._listed

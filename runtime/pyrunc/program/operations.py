@@ -8,15 +8,15 @@ and argument kinds have the same numbers there (tests/unit/program compares them
 
 from __future__ import annotations
 
-from _pyrunc_assembler import Pointer as Pointer
-from _pyrunc_assembler import Register as Register
-from _pyrunc_assembler import Target as Target
+from _pyrunc_assembler import Pointer, Register, Target
 
 from pyrunc.errors import errno_words, go_strerror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+__all__ = ["Label", "Operation", "Pointer", "Register", "Target", "fill"]  # the first three are csrc/assembler.c's
 
 # operation kinds
 CALL = 0  # registers[into] = syscall(number, arguments); an errno in `tolerated` goes to `target`

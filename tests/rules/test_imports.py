@@ -16,7 +16,6 @@ FORBIDDEN = frozenset(
 # module -> why it may import anything
 COLD = {
     "pyrunc.commands.validate": "holds a config against the schemas: jsonschema alone takes 100 ms",
-    "ocispec.validate": "the schemas, through jsonschema",
 }
 
 

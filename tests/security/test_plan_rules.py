@@ -114,14 +114,16 @@ class Compiled:
         self.rootfs = rootfs
         self.program = program
         self.calls = [operation for operation in program.operations if operation.kind == CALL]
-        self.strings = {(pointer.offset, pointer.size): text for text, pointer in program._strings.items()}
+        self.strings = {(pointer.offset, pointer.size) for pointer in program.strings}
 
     def text(self, argument: object) -> str | None:
         """The string that an argument points to."""
         if not isinstance(argument, Pointer):
             return None
-        content = self.strings.get((argument.offset, argument.size))
-        return None if content is None else content.decode("utf-8", "surrogateescape")
+        if (argument.offset, argument.size) not in self.strings:
+            return None
+        content = self.program.data[argument.offset : argument.offset + argument.size - 1]
+        return content.decode("utf-8", "surrogateescape")
 
     def words(self, operation: Operation, offset: int) -> int:
         """A field of the open_how of an openat2."""

@@ -105,11 +105,13 @@ def macros(kind: str) -> list[str]:
     return found
 
 
-def freeze(work: Path, library: str) -> Path:
+def freeze(work: Path, kind: str, library: str) -> Path:
     out = work / "tables.c"
     stdlib = Path(sysconfig.get_path("stdlib"))
     sources: list[str | Path] = [TOP / "runtime", TOP / "spec", f"_pyrunc_start={HERE / 'start.py'}"]
     sources.append(f"__future__={stdlib / '__future__.py'}")
+    if kind == "static":
+        sources.append(f"encodings={HERE / 'no_encodings.py'}")
     commit = Path(library) / "_pyrunc_build.py"
     if commit.exists():
         sources.append(f"_pyrunc_build={commit}")
@@ -121,7 +123,7 @@ def compile_all(work: Path, kind: str, library: str) -> list[Path]:
     helper = work / "helper_module.c"
     run([sys.executable, "-I", HERE / "binding.py", helper])
     names = ["launcher.c", "image.c", "frozen.c", "helper.c", "json.c", "assembler.c"]
-    sources = [*(HERE / name for name in names), helper, freeze(work, library)]
+    sources = [*(HERE / name for name in names), helper, freeze(work, kind, library)]
     if kind == "static" and WITH_IMAGE:
         sources.append(HERE / "memory.c")
     include = sysconfig.get_path("include")

@@ -34,6 +34,7 @@ def wanted():
     return [name for name in ours if name not in COLD.split()]
 
 
+b"\xff".decode("utf-8", "replace")  # the codec registry
 sys.pyrunc_library = LIBRARY
 sys.pyrunc_launcher = "static"
 for name in ["_pyrunc_start", *wanted()]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cli.runtime import Runtime
 
 
+LAUNCHERS = ("static", "shared", "script", "library")
+
+
 @pytest.fixture
 def features(runtime: Runtime) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(runtime("features").ok().out)
@@ -51,6 +54,14 @@ def test_nothing_is_promised_that_is_not_there(features: dict[str, Any]) -> None
     assert features["linux"]["intelRdt"]["enabled"] is False
 
 
+@pytest.mark.pyrunc_only("runc is started by nothing but the kernel")
+def test_the_launcher_is_named(runtime: Runtime, features: dict[str, Any]) -> None:
+    """What --version says, and one of the kinds that csrc/build_launcher.py makes."""
+    launcher = features["annotations"]["org.opencontainers.pyrunc.launcher"]
+    assert runtime("--version").ok().lines[3:] == [f"launcher: {launcher}"]
+    assert launcher.split()[0] in LAUNCHERS
+
+
 @pytest.mark.pyrunc_only  # keys of runtime-spec 1.3
 def test_what_spec_1_3_added(features: dict[str, Any]) -> None:
     assert "MPOL_BIND" in features["linux"]["memoryPolicy"]["modes"]
@@ -69,4 +80,4 @@ def test_called_as_runc(runtime: Runtime, tmp_path: Path, features: dict[str, An
     assert json.loads(runtime.raw([str(link), "features"]).ok().out) == features
     version = runtime.raw([str(link), "--version"]).ok().lines
     assert version[0].startswith("runc version ")
-    assert [line.partition(":")[0] for line in version[1:]] == ["commit", "spec"]
+    assert [line.partition(":")[0] for line in version[1:]] == ["commit", "spec", "launcher"]

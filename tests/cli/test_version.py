@@ -37,6 +37,14 @@ def test_as_moby_reads_it(runtime: Runtime) -> None:
     assert found["commit"]
 
 
+@pytest.mark.pyrunc_only("runc is started by nothing but the kernel")
+def test_the_launcher_is_the_last_line(runtime: Runtime) -> None:
+    """moby takes the last line that has `version` in it, wherever it stands, for the first one."""
+    lines = runtime("--version").ok().lines
+    assert [line.partition(" ")[0] for line in lines] == [NAME, "commit:", "spec:", "launcher:"]
+    assert [line for line in lines if "version" in line] == lines[:1]
+
+
 @pytest.mark.pyrunc_only("runc is always called runc")
 def test_installed_in_the_place_of_runc(tmp_path: Path) -> None:
     """go-runc takes a version only after `runc version `."""

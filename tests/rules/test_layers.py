@@ -11,6 +11,7 @@ LAYERS = {
     "pyrunc.hints": 1,
     "pyrunc.json_faults": 1,
     "pyrunc.jsonio": 1,
+    "pyrunc.launcher": 1,
     "pyrunc.log": 1,
     "pyrunc.kernel": 2,
     "pyrunc.program": 3,

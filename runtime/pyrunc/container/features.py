@@ -8,6 +8,7 @@ from __future__ import annotations
 from ocispec import SPEC_VERSION
 from ocispec.words import MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES
 from pyrunc import VERSION
+from pyrunc.launcher import launcher
 from pyrunc.namespaces.plan import FLAGS as NAMESPACES
 from pyrunc.rootfs.options import known_words
 from pyrunc.security.capability_names import CAPABILITY_NAMES
@@ -55,6 +56,7 @@ def features_document() -> dict[str, Any]:
             # The name that engines look for, whoever the runtime is (crun has it too).
             "org.opencontainers.runc.checkpoint.enabled": "false",
             "org.opencontainers.pyrunc.version": VERSION,
+            "org.opencontainers.pyrunc.launcher": launcher(),
         },
         # None changes what a container may do: annotations are handed to hooks and shown in its state, that is all.
         "potentiallyUnsafeConfigAnnotations": [],

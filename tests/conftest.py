@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from launchers import KINDS, build_launcher
+
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 # The same examples every time: a run that differs from the last one does so because the sources do.  A slow machine is
 # no error.  NEW_EXAMPLES=1 looks for others; what it finds becomes an @example.
@@ -49,3 +52,11 @@ def pytest_make_collect_report(
     report = yield
     refuse_skip(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def launchers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Kind -> a launcher of that kind; some 20 s for all of them."""
+    top = tmp_path_factory.mktemp("launchers")
+    top.chmod(0o711)
+    return {kind: build_launcher(kind, top / kind) for kind in KINDS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +16,15 @@ LAUNCHER = "build/pip/pyrunc"
 
 
 class BuildPackages(build_py):
-    """Writes the launcher first, for the interpreter that pip installs for."""
+    """Builds the launcher first, for the interpreter that pip installs for.
+
+    LAUNCHER=static, shared or script asks for that kind, as with make; else it is the first that can be built.
+    """
 
     def run(self) -> None:
-        command = [sys.executable, str(HERE / "csrc/make_launcher.py"), LAUNCHER, "--installed-by-pip"]
-        subprocess.run(command, check=True)
+        kind = os.environ.get("LAUNCHER")
+        command = [sys.executable, "-I", str(HERE / "csrc/build_launcher.py"), LAUNCHER, "beside"]
+        subprocess.run([*command, *(["--kind", kind] if kind else [])], check=True)
         super().run()
 
 
@@ -43,7 +48,7 @@ setup(
     packages=[*find_packages("runtime"), *find_packages("spec")],
     package_dir={"pyrunc": "runtime/pyrunc", "ocispec": "spec/ocispec"},
     package_data={"ocispec": ["schemas/*.json", "*.json"]},
-    # entry_points and scripts= would both lose the flags of the first line; data_files keeps the file as it is
+    # entry_points and scripts= would put a script of their own in its place; data_files keeps the file as it is
     data_files=[("bin", [LAUNCHER])],
     cffi_modules=["csrc/build.py:ffi"],
     ext_modules=[Extension(f"_pyrunc_{name}", [f"csrc/{name}.c"]) for name in ("assembler", "json")],

@@ -2,7 +2,7 @@
 # usage: install.sh DESTDIR PREFIX      from the top of a built checkout
 #
 # PREFIX/bin/pyrunc and PREFIX/lib/pyrunc, which has everything that it reads besides Python itself.  No file of
-# the checkout is used afterwards.
+# the checkout is used afterwards.  LAUNCHER in the environment asks for a kind (csrc/build_launcher.py).
 set -eu
 
 root=$1
@@ -34,5 +34,11 @@ if [ "$(id -u)" = 0 ]; then
 fi
 chmod -R u=rwX,go=rX "$root$library"
 /usr/bin/python3 -m compileall -q -s "$root" "$root$library"
-/usr/bin/python3 csrc/make_launcher.py "$root$prefix/bin/pyrunc" "$library"
+launcher=$root$prefix/bin/pyrunc
+/usr/bin/python3 -I csrc/build_launcher.py "$launcher" "$library" ${LAUNCHER:+--kind "$LAUNCHER"}
+# A script of a checkout names the checkout's packages as well.
+if [ "$(head -c 2 "$launcher")" = "#!" ]; then
+    /usr/bin/python3 -I csrc/make_launcher.py "$launcher" "$library"
+fi
+chmod 755 "$launcher"
 echo "install: $root$prefix/bin/pyrunc"

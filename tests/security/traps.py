@@ -11,9 +11,10 @@ HERE = Path(__file__).resolve().parent
 # Of the standard library what the interpreter or a cold command imports; ours; what validate needs from site-packages.
 MODULES = (
     "posix", "json", "encodings", "traceback", "io", "abc", "codecs", "site", "sitecustomize", "usercustomize", "errno",
-    "os", "re", "linecache", "types", "typing", "functools", "collections", "importlib", "zipimport", "warnings", "enum",
-    "contextlib", "_struct", "fcntl", "time", "_signal", "pyrunc", "ocispec", "_pyrunc_helper", "_pyrunc_json",
-    "_pyrunc_build", "_pyrunc_start", "_cffi_backend", "jsonschema", "referencing", "rpds", "attr", "urllib", "decimal",
+    "os", "re", "linecache", "types", "typing", "functools", "collections", "importlib", "zipimport", "warnings",
+    "enum", "contextlib", "_struct", "fcntl", "time", "_signal", "pyrunc", "ocispec", "_pyrunc_helper", "_pyrunc_json",
+    "_pyrunc_build", "_pyrunc_start", "_cffi_backend", "jsonschema", "referencing", "rpds", "attr", "urllib",
+    "decimal",
 )  # fmt: skip
 LIBRARIES = (
     "libpython3.11.so", "libpython3.11.so.1.0", "libc.so.6", "libm.so.6", "libz.so.1", "libexpat.so.1", "libdl.so.2",
@@ -72,10 +73,10 @@ class Traps:
             "PYTHONINSPECT": "1", "PYTHONVERBOSE": "1", "PYTHONDEBUG": "1", "PYTHONDEVMODE": "1", "PYTHONDUMPREFS": "1",
             "PYTHONHASHSEED": "no number", "PYTHONUTF8": "no number", "PYTHONTRACEMALLOC": "no number",
             "PYTHONINTMAXSTRDIGITS": "no number", "PYTHONMALLOC": "no allocator", "PYTHONMALLOCSTATS": "1",
-            "PYTHONIOENCODING": "utf-16", "PYTHONWARNINGS": "error", "PYTHONBREAKPOINT": "json.trap", "PYTHONCASEOK": "1",
-            "PYTHONPROFILEIMPORTTIME": "1", "PYTHONFAULTHANDLER": "1", "PYTHONCOERCECLOCALE": "warn", "LC_ALL": "C",
-            "PYTHONSAFEPATH": "", "PYTHONOPTIMIZE": "0", "PYTHONUNBUFFERED": "1", "PYTHONASYNCIODEBUG": "1",
-            "PYTHONNODEBUGRANGES": "1", "PYTHONFRAMEWORK": top, "__PYVENV_LAUNCHER__": f"{top}/bin/python3",
+            "PYTHONIOENCODING": "utf-16", "PYTHONWARNINGS": "error", "PYTHONBREAKPOINT": "json.trap",
+            "PYTHONCASEOK": "1", "PYTHONPROFILEIMPORTTIME": "1", "PYTHONFAULTHANDLER": "1",
+            "PYTHONCOERCECLOCALE": "warn", "LC_ALL": "C", "PYTHONSAFEPATH": "", "PYTHONOPTIMIZE": "0", "PYTHONUNBUFFERED": "1",
+            "PYTHONASYNCIODEBUG": "1", "PYTHONNODEBUGRANGES": "1", "PYTHONFRAMEWORK": top, "__PYVENV_LAUNCHER__": f"{top}/bin/python3",
             "HOME": f"{top}/home",
         }  # fmt: skip
 

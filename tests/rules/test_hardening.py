@@ -1,7 +1,7 @@
 """What the linker and the compiler were asked for is in what they made: PIE, full RELRO, canaries; ASLR stays on.
 
-The stage is another kind of program: static, at one address, and without data that could be written, so there is nothing
-for RELRO to protect (csrc/build_stage.sh).  A position independent one would have to relocate itself.
+The stage is another kind of program: static, at one address, and without data that could be written, so there is
+nothing for RELRO to protect (csrc/build_stage.sh).  A position independent one would have to relocate itself.
 """
 
 from __future__ import annotations

@@ -141,6 +141,16 @@ def test_internal_error(trapped: Trapped, bundle: Bundle) -> None:
 
 
 @itself
+@pytest.mark.parametrize("variable", ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"])
+def test_a_variable_that_says_where_python_is(trapped: Trapped, variable: str) -> None:
+    """CPython 3.11 believes it in spite of -I, and takes its standard library from where a pyvenv.cfg there says."""
+    trapped.environment = environment({variable: trapped.traps.executable_variables[variable]})
+    for words in (("features",), ("--version",), ("validate", "config.json")):
+        silent(trapped(*words))
+        assert trapped.traps.caught() == []
+
+
+@itself
 def test_a_library_path(trapped: Trapped, request: pytest.FixtureRequest) -> None:
     """The script's interpreter is dynamic, and Debian's has no run path: ld.so(8) asks LD_LIBRARY_PATH first."""
     for directory in (trapped.traps.top, trapped.traps.library.parent):
@@ -187,7 +197,7 @@ def test_a_plain_interpreter_is_caught(traps: Traps) -> None:
     assert traps.caught() == ["traceback.py"]
     (traps.top / "bin/python3").symlink_to(PYTHON)
     python(traps, "-c", "0", program=f"{traps.top}/bin/python3")
-    assert traps.caught() == ["evil.pth"]  # pyvenv.cfg has led there
+    assert traps.caught() == ["encodings/__init__.py"]  # pyvenv.cfg has led there
 
 
 @pytest.mark.parametrize(
@@ -196,12 +206,14 @@ def test_a_plain_interpreter_is_caught(traps: Traps) -> None:
         ("PYTHONPATH", ["encodings/__init__.py"]),
         ("HOME", ["evil.pth"]),
         ("PYTHONUSERBASE", ["evil.pth"]),
+        ("PYTHONEXECUTABLE", ["encodings/__init__.py"]),
+        ("__PYVENV_LAUNCHER__", ["encodings/__init__.py"]),
         ("LD_PRELOAD", ["library"]),
         ("LD_AUDIT", ["library"]),
     ],
 )
 def test_a_plain_interpreter_is_caught_by(traps: Traps, variable: str, names: list[str]) -> None:
-    values = traps.python_variables | {
+    values = traps.python_variables | traps.executable_variables | {
         "LD_PRELOAD": str(traps.library), "LD_AUDIT": str(traps.library),
         "PYTHONUSERBASE": f"{traps.top}/home/.local",
     }  # fmt: skip

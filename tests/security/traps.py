@@ -69,16 +69,21 @@ class Traps:
         top = str(self.top)
         return {
             "PYTHONPATH": top, "PYTHONHOME": top, "PYTHONSTARTUP": f"{top}/json.py", "PYTHONUSERBASE": f"{top}/home",
-            "PYTHONPLATLIBDIR": "libraries", "PYTHONEXECUTABLE": f"{top}/bin/python3", "PYTHONPYCACHEPREFIX": top,
-            "PYTHONINSPECT": "1", "PYTHONVERBOSE": "1", "PYTHONDEBUG": "1", "PYTHONDEVMODE": "1", "PYTHONDUMPREFS": "1",
-            "PYTHONHASHSEED": "no number", "PYTHONUTF8": "no number", "PYTHONTRACEMALLOC": "no number",
-            "PYTHONINTMAXSTRDIGITS": "no number", "PYTHONMALLOC": "no allocator", "PYTHONMALLOCSTATS": "1",
-            "PYTHONIOENCODING": "utf-16", "PYTHONWARNINGS": "error", "PYTHONBREAKPOINT": "json.trap",
-            "PYTHONCASEOK": "1", "PYTHONPROFILEIMPORTTIME": "1", "PYTHONFAULTHANDLER": "1",
-            "PYTHONCOERCECLOCALE": "warn", "LC_ALL": "C", "PYTHONSAFEPATH": "", "PYTHONOPTIMIZE": "0", "PYTHONUNBUFFERED": "1",
-            "PYTHONASYNCIODEBUG": "1", "PYTHONNODEBUGRANGES": "1", "PYTHONFRAMEWORK": top, "__PYVENV_LAUNCHER__": f"{top}/bin/python3",
-            "HOME": f"{top}/home",
+            "PYTHONPLATLIBDIR": "libraries", "PYTHONPYCACHEPREFIX": top, "PYTHONINSPECT": "1", "PYTHONVERBOSE": "1",
+            "PYTHONDEBUG": "1", "PYTHONDEVMODE": "1", "PYTHONDUMPREFS": "1", "PYTHONHASHSEED": "no number",
+            "PYTHONUTF8": "no number", "PYTHONTRACEMALLOC": "no number", "PYTHONINTMAXSTRDIGITS": "no number",
+            "PYTHONMALLOC": "no allocator", "PYTHONMALLOCSTATS": "1", "PYTHONIOENCODING": "utf-16",
+            "PYTHONWARNINGS": "error", "PYTHONBREAKPOINT": "json.trap", "PYTHONCASEOK": "1",
+            "PYTHONPROFILEIMPORTTIME": "1", "PYTHONFAULTHANDLER": "1", "PYTHONCOERCECLOCALE": "warn", "LC_ALL": "C",
+            "PYTHONSAFEPATH": "", "PYTHONOPTIMIZE": "0", "PYTHONUNBUFFERED": "1", "PYTHONASYNCIODEBUG": "1",
+            "PYTHONNODEBUGRANGES": "1", "PYTHONFRAMEWORK": top, "HOME": f"{top}/home",
         }  # fmt: skip
+
+    @property
+    def executable_variables(self) -> dict[str, str]:
+        """CPython 3.11 asks for them on every system, and with -I (Modules/getpath.c): pyvenv.cfg is sought there."""
+        place = f"{self.top}/bin/python3"
+        return {"PYTHONEXECUTABLE": place, "__PYVENV_LAUNCHER__": place}
 
     @property
     def libc_variables(self) -> dict[str, str]:
@@ -113,12 +118,21 @@ class Traps:
         subprocess.run(command, check=True)
 
     def _plant_environment(self, top: Path) -> None:
-        """A virtual environment, for who looks for pyvenv.cfg beside itself or above: its site-packages is a trap."""
+        """A virtual environment, for who looks for pyvenv.cfg beside itself or above, of an interpreter that is a trap.
+
+        `os.py` and lib-dynload are what getpath.py knows a standard library by.
+        """
         (top / "bin").mkdir()
+        evil = top / f"evil/lib/python{VERSION}"
+        (evil / "lib-dynload").mkdir(parents=True)
+        (top / "evil/bin").mkdir()
+        shutil.copytree(top / "encodings", evil / "encodings")
+        for name in MODULES:
+            (evil / f"{name}.py").write_text(self._module(f"evil/{name}.py"))
+        for directory in (top, top / "bin"):
+            (directory / "pyvenv.cfg").write_text(f"home = {top}/evil/bin\n")
         packages = top / f"lib/python{VERSION}/site-packages"
         packages.mkdir(parents=True)
-        for directory in (top, top / "bin"):
-            (directory / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = true\n")
         self._plant_customizations(packages)
 
     def _plant_home(self, home: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
@@ -28,6 +29,23 @@ class BuildPackages(build_py):
         super().run()
 
 
+# The packages are where the directory of this script is, wherever pip has put it.
+COLD = """own = posix.open(__file__, posix.O_RDONLY | posix.O_CLOEXEC)
+packages = posix.readlink(f"/proc/self/fd/{own}").rpartition("/_pyrunc_cold/")[0]
+posix.close(own)
+sys.path.append(packages)
+"""
+
+
+def write_cold_launcher(out: Path) -> None:
+    """What a static launcher leaves for (runtime/pyrunc/cli/cold.py): the parts of csrc/make_launcher.py's script."""
+    parts = run_path(str(HERE / "csrc/make_launcher.py"))
+    head = parts["HEAD"].format(interpreter=os.path.realpath(sys.executable), flags=parts["FLAGS"])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(head + COLD + parts["MAIN"])
+    out.chmod(0o755)
+
+
 class BuildHelper(build_ext):
     """Builds the stage beside the helper: kernel/lib.py looks for it there."""
 
@@ -36,9 +54,13 @@ class BuildHelper(build_ext):
         target = HERE if self.inplace else Path(self.build_lib)
         target.mkdir(parents=True, exist_ok=True)
         subprocess.run(["sh", str(HERE / "csrc/build_stage.sh"), str(target / "_pyrunc_stage")], check=True)
+        write_cold_launcher(target / "_pyrunc_cold/pyrunc")
 
     def get_outputs(self) -> list[str]:
-        return [*super().get_outputs(), str(Path(self.build_lib) / "_pyrunc_stage")]
+        return [
+            *super().get_outputs(),
+            *(str(Path(self.build_lib) / name) for name in ("_pyrunc_stage", "_pyrunc_cold/pyrunc")),
+        ]
 
 
 Path(LAUNCHER).parent.mkdir(parents=True, exist_ok=True)

@@ -41,4 +41,6 @@ if [ "$(head -c 2 "$launcher")" = "#!" ]; then
     /usr/bin/python3 -I csrc/make_launcher.py "$launcher" "$library"
 fi
 chmod 755 "$launcher"
+# Where the static launcher leaves for (runtime/pyrunc/cli/cold.py).
+/usr/bin/python3 -I csrc/make_launcher.py "$root$library/_pyrunc_cold/pyrunc" "$library"
 echo "install: $root$prefix/bin/pyrunc"

@@ -1,4 +1,4 @@
-"""Commands that need Python's library on disk: the static launcher, which cannot load it, leaves for a script.
+"""Commands that need files of Python's library or of ours: a native launcher leaves for a script.
 
 The script is csrc/make_launcher.py's, with the same sources: `python3 -I -S` and pyrunc unfrozen.
 """
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-# Python itself is told to look at no variable (-I); these are the dynamic linker's, which the launcher has not.
-NOT_HANDED_ON = (b"LD_", b"GLIBC_TUNABLES")
+# The shared one could load the library, but its frozen packages have no directory where the schemas would be.
+NATIVE = ("static", "shared")
+# The dynamic linker's, which the launcher has not; and Python's, because -I is not enough: CPython 3.11 looks for
+# pyvenv.cfg, and so for its standard library, where PYTHONEXECUTABLE or __PYVENV_LAUNCHER__ says (Modules/getpath.py).
+NOT_HANDED_ON = (b"LD_", b"GLIBC_TUNABLES", b"PYTHON", b"__PYVENV_LAUNCHER__")
 
 
 def must_leave() -> bool:
-    return getattr(sys, "pyrunc_launcher", "") == "static"
+    return getattr(sys, "pyrunc_launcher", "") in NATIVE
 
 
 def leave(argv: Sequence[str]) -> NoReturn:

@@ -45,7 +45,7 @@ HEAD = """\
 # faults          pages the process asks for (ru_minflt of wait4), least of several runs; compared only where the
 #                 kernel gives huge pages on the same conditions
 # bytecodes       executed by pyrunc's own functions, from `main` on, with all modules imported
-# instructions    of the process in user space, by callgrind: of all of `state`, of `create` up to the stage (measuring.py)
+# instructions    of the process in user space, by callgrind: of `state`, and of `create` up to the stage (measuring.py)
 # operations      of the program that the stage executes
 # opened          every path that the launcher tries to open, and how often
 """

@@ -17,4 +17,5 @@ def build_launcher(kind: str, directory: Path, library: str = str(LIBRARY), pyth
     command = [python, "-I", TOP / "csrc/build_launcher.py", out, library, "--kind", kind, "--work", directory / "work"]
     result = subprocess.run(list(map(str, command)), cwd=TOP, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+    assert "no image" not in result.stderr
     return out

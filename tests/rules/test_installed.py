@@ -138,6 +138,7 @@ def test_it_says_what_it_is(installed: Installed, tmp_path: Path) -> None:
     assert [line.partition(" ")[0] for line in lines] == ["pyrunc", "commit:", "spec:", "launcher:"]
     kind = lines[3].split()[1]
     assert kind == installed.way.kind if installed.way.kind else kind in ("static", "shared")
+    assert lines[3].endswith(", from an image") == (kind == "static")
     assert (installed.launcher.read_bytes()[:4] == b"\x7fELF") == (installed.way.kind != "script")
     if installed.way.name.startswith("make"):
         assert lines[1] != "commit: unknown"

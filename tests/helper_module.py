@@ -16,15 +16,16 @@ LIBRARY = TOP / "build/lib"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers")
+OTHERS = {f"_pyrunc_{name}": [CSRC / f"{name}.c"] for name in ("assembler", "json")}
 CFFI, BUILT_IN = "cffi", "built in"
 
 
 def build_modules(directory: Path, *options: str) -> Path:
-    """Both of our modules and the stage in a directory that may come first in sys.path."""
+    """Our modules and the stage in a directory that may come first in sys.path."""
     binding = directory / "helper_module.c"
     subprocess.run([sys.executable, str(CSRC / "binding.py"), str(binding)], check=True)
     include = [f"-I{sysconfig.get_path('include')}", f"-I{CSRC}"]
-    for name, sources in (("_pyrunc_helper", [binding, CSRC / "helper.c"]), ("_pyrunc_json", [CSRC / "json.c"])):
+    for name, sources in {"_pyrunc_helper": [binding, CSRC / "helper.c"], **OTHERS}.items():
         command = ["gcc", "-std=gnu11", "-O1", "-shared", "-fPIC", *WARNINGS, *options, *include]
         subprocess.run([*command, "-o", str(directory / f"{name}{SUFFIX}"), *map(str, sources)], check=True)
     shutil.copy2(LIBRARY / "_pyrunc_stage", directory)

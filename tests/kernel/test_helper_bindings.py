@@ -59,8 +59,8 @@ def test_helper_under_sanitizers(sanitized: Path) -> None:
     assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
 
 
-def test_json_under_sanitizers(sanitized: Path) -> None:
-    result = pytest_over(sanitized, "tests/unit/test_jsonio.py", **sanitizer_settings())
+def test_the_other_modules_under_sanitizers(sanitized: Path) -> None:
+    result = pytest_over(sanitized, "tests/unit/test_jsonio.py", "tests/unit/program", **sanitizer_settings())
     assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli.bundle import in_user_namespace
 from cli.runtime import NAME, Runtime
 
 if TYPE_CHECKING:
@@ -85,6 +86,48 @@ def test_propagation(runtime: Runtime, bundle: Bundle, source: Path, word: str, 
     assert "shared:" not in " ".join(fields)
     if word == "unbindable":
         assert fields == [optional]
+
+
+def fill(directory: Path) -> None:
+    (directory / "deep").mkdir(parents=True)
+    (directory / "file").write_text("content\n")
+    (directory / "deep/link").symlink_to("../file")
+    (directory / "deep/file").write_text("below\n")
+    os.chown(directory / "file", 7, 8)
+    (directory / "file").chmod(0o4755)
+    (directory / "deep").chmod(0o750)
+
+
+def test_tmpcopyup(runtime: Runtime, bundle: Bundle) -> None:
+    """podman --read-only and --tmpfs ask for it with every tmpfs."""
+    fill(bundle.rootfs / "data")
+    bundle.config["root"]["readonly"] = True
+    mount(bundle, "/data", "tmpfs", "rw", "nosuid", "nodev", "tmpcopyup", kind="tmpfs")
+    script = "cd /data; stat -c '%n %a %u %g' file deep; cat deep/link deep/file; echo x > new; rm -r deep; ls"
+    assert runtime.script(bundle, script).split() == [
+        *("file", "4755", "7", "8"), *("deep", "750", "0", "0"), "content", "below", "file", "new",
+    ]  # fmt: skip
+    assert (bundle.rootfs / "data/deep/file").read_text() == "below\n"
+    assert not (bundle.rootfs / "data/new").exists()
+
+
+def test_tmpcopyup_in_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
+    fill(bundle.rootfs / "data")
+    in_user_namespace(bundle)
+    os.chown(bundle.rootfs / "data/file", 101000, 100007)
+    mount(bundle, "/data", "tmpfs", "tmpcopyup", kind="tmpfs")
+    assert runtime.script(bundle, "stat -c '%n %u %g' /data/file /data/deep").split() == [
+        *("/data/file", "1000", "7"), *("/data/deep", "0", "0"),
+    ]  # fmt: skip
+
+
+@pytest.mark.pyrunc_only("runc sets the limit after it has copied, and then cannot")
+def test_tmpcopyup_is_paid_by_the_container(runtime: Runtime, bundle: Bundle) -> None:
+    (bundle.rootfs / "data").mkdir()
+    (bundle.rootfs / "data/large").write_bytes(os.urandom(64 << 20))
+    bundle.linux["resources"]["memory"] = {"limit": 32 << 20}
+    mount(bundle, "/data", "tmpfs", "tmpcopyup", kind="tmpfs")
+    runtime.run(bundle).failed("/data: tmpcopyup: the process that copies: ")
 
 
 def test_order(runtime: Runtime, bundle: Bundle, source: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.bundle import in_user_namespace
 from cli.runtime import cgroups_of, pids_of
 
 if TYPE_CHECKING:
@@ -105,23 +106,6 @@ def test_sysctl_without_its_namespace(runtime: Runtime, bundle: Bundle, name: st
     bundle.without_namespace(kind)
     bundle.linux["sysctl"] = {name: "1"}
     runtime.run(bundle).failed(name)
-
-
-def in_user_namespace(bundle: Bundle, host_id: int = 100000, size: int = 65536) -> None:
-    bundle.namespace("user")
-    mapping = [{"containerID": 0, "hostID": host_id, "size": size}]
-    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = mapping
-    # busybox is a hard link that other tests use
-    busybox = bundle.rootfs / "bin/busybox"
-    content = busybox.read_bytes()
-    busybox.unlink()
-    busybox.write_bytes(content)
-    busybox.chmod(0o755)
-    subprocess.run(["chown", "-hR", f"{host_id}:{host_id}", str(bundle.rootfs)], check=True)
-    for directory in bundle.path.resolve().parents:
-        if str(directory).startswith("/tmp/"):
-            directory.chmod(directory.stat().st_mode | 0o011)
-    bundle.path.chmod(0o755)
 
 
 def test_user_namespace(runtime: Runtime, bundle: Bundle) -> None:

@@ -319,13 +319,6 @@ def test_tmpcopyup_of_nothing(box: Box) -> None:
     assert "size=1024k" in mount_of(shown, "/new/dir")[2]
 
 
-@pytest.mark.parametrize("name", ["x", "a-name-that-is-long" * 13])
-def test_tmpcopyup_of_something(box: Box, name: str) -> None:
-    (box.rootfs / "etc" / name).touch()
-    text = box.fails((*USUAL, tmpfs("/etc", "tmpcopyup", "mode=755")))
-    assert text.startswith("mounts[3] /etc: tmpcopyup of a directory that is not empty is not supported yet: ")
-
-
 def test_tmpcopyup_is_for_a_tmpfs(box: Box) -> None:
     for mount in (
         bind("/x", "/etc", "bind", "tmpcopyup"),

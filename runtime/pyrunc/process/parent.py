@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyrunc.process.plan import Birth, Plan
+    from pyrunc.program.operations import Operation
 
 
 class Callbacks(Record):
@@ -90,17 +91,16 @@ class Parent:
         self.opened = opened
         self.callbacks = callbacks
         self.stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
+        self._cgroup_directory = -1
 
     def run(self, cgroup_directory: int) -> Stage:
         """Until the stage waits for `start`.  On an error the stage is gone."""
+        self._cgroup_directory = cgroup_directory
         try:
             with during("start the stage"):
                 self.stage.start(self.opened.numbers, self.plan.clone_flags, cgroup_directory)
             while True:
-                message = self.stage.receive()
-                if message is None:
-                    raise ProtocolError(f"the container's init ended before it was ready{self._death()}")
-                operation, value = message
+                operation, value = self._next()
                 _ANSWERS[operation.number](self, value)
                 if operation.number == sync.READY:
                     return self.stage
@@ -109,6 +109,14 @@ class Parent:
             if isinstance(error, StageFailed) and HOOK_OUTPUT in self.opened.numbers:
                 self._add_hook_output(error)
             raise
+
+    def _next(self, expected: int | None = None) -> tuple[Operation, int]:
+        message = self.stage.receive()
+        if message is None:
+            raise ProtocolError(f"the container's init ended before it was ready{self._death()}")
+        if expected is not None and message[0].number != expected:
+            raise ProtocolError("internal error: the stage spoke out of turn")
+        return message
 
     def _map_ids(self, _value: int) -> None:
         write_id_maps(self.stage.pid, self.plan.namespaces, self.wanted.host)
@@ -131,6 +139,24 @@ class Parent:
             return
         inside = self.callbacks.hook_state(_pid_inside(self.stage.pid), "created")
         self.stage.answer(inside.ljust(self.plan.hook_state.size))  # JSON may end in spaces
+
+    def _hand_over(self, index: int) -> None:
+        from pyrunc.process.copyup import CopyUp, HandedOver, IdMaps  # few containers need it
+
+        wanted = self.wanted
+        copying = CopyUp(
+            place=f"mounts[{index}]",
+            destination=wanted.config.mounts[index].destination,
+            host=wanted.host,
+            cgroup=wanted.cgroup,
+            cgroup_directory=self._cgroup_directory,
+            has_user_namespace=self.plan.namespaces.has_user_namespace,
+        )
+        self.stage.answer()
+        with HandedOver(self.stage.socket) as handed:
+            self._next(sync.COPY_UP)
+            copying.run(handed, IdMaps(self.stage.pid))
+        self.stage.answer()
 
     def _ready(self, _value: int) -> None:
         if self.plan.namespaces.has_user_namespace:
@@ -168,6 +194,7 @@ _ANSWERS: dict[int, Callable[[Parent, int], None]] = {
     sync.INIT_PID: Parent._init_pid,
     sync.RUNTIME_HOOKS: Parent._runtime_hooks,
     sync.READY: Parent._ready,
+    sync.HAND_OVER: Parent._hand_over,
 }
 
 

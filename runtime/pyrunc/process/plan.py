@@ -146,6 +146,8 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         console_fd=descriptors.add(CONSOLE) if wanted.has_console_socket else -1,
         no_pivot=wanted.no_pivot,
         mount_label=wanted.config.linux.mount_label if wanted.host.has_selinux else "",
+        sync_hand_over=sync.HAND_OVER,
+        sync_copy_up=sync.COPY_UP,
         spare_fd=_spare_descriptor(wanted),
     )
     # The uid 0 of a user namespace may be nobody on the way to a source: a privileged parent opens those (runc too).

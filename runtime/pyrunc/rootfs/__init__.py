@@ -9,9 +9,11 @@ filesystems  new file systems
 mounting     targets in the rootfs, and the proof that a mount arrived there
 prepare      propagation, and the rootfs as a mount
 mounts       mounts[], one by one
+copying      what a tmpfs with tmpcopyup takes from the directory that it covers
 cgroupfs     mounts of type cgroup
 devices      device nodes and the links of /dev
 console      the terminal from the container's own devpts
+sending      a descriptor in a message
 masks        maskedPaths, readonlyPaths, what becomes read-only at the end
 pivot        the rootfs becomes "/"
 

@@ -27,4 +27,7 @@ class RootfsInputs(Record):
     console_fd: int = -1  # the connected console socket
     no_pivot: bool = False
     mount_label: str = ""  # linux.mountLabel if the host has SELinux, else ""
+    socket_fd: int = 3  # to the parent
+    sync_hand_over: int = 0  # tmpcopyup: numbers of the two sync points (process/sync.py)
+    sync_copy_up: int = 0
     spare_fd: int = 250  # a number nobody uses: descriptors go there when a path or a message must name them

@@ -13,7 +13,7 @@ Rule 3: a tmpfs and /dev are mounted writable even when they are to be read-only
 
 from __future__ import annotations
 
-from errno import EBUSY, EINVAL, EOPNOTSUPP, EPERM
+from errno import EBUSY, EINVAL, EPERM
 
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
@@ -23,11 +23,12 @@ from pyrunc.kernel.constants import (
     STATX_ATTR_MOUNT_ROOT,
 )
 from pyrunc.rootfs.cgroupfs import emit_cgroup
+from pyrunc.rootfs.copying import emit_hand_over
 from pyrunc.rootfs.filesystems import FileSystem, emit_file_system, emit_mount_by_path, emit_reconfiguration
 from pyrunc.rootfs.host import emit_directory_mode
 from pyrunc.rootfs.mounting import ON_PROC, Mounting, emit_mode_of, inside_proc
 from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options
-from pyrunc.rootfs.paths import clean_path, emit_failure
+from pyrunc.rootfs.paths import clean_path
 from pyrunc.rootfs.trees import emit_attributes, emit_clone, emit_propagation
 
 TYPE_CHECKING = False
@@ -84,7 +85,7 @@ def _emit_mount(m: Mounting, index: int, mount: Mount) -> None:
     elif mount.type == "cgroup":
         tree = emit_cgroup(m, destination, options)
     else:
-        tree = _emit_new(m, mount, options, destination)
+        tree = _emit_new(m, index, mount, options, destination)
     recursive = options.recursive_attributes
     emit_attributes(p, tree, recursive, recursive=True, doing="set attributes recursively")
     for propagation, is_recursive in options.propagations:
@@ -160,23 +161,25 @@ def _file_system(m: Mounting, mount: Mount, options: MountOptions) -> FileSystem
     return FileSystem(mount.type, mount.source, tuple(data), tuple(flags))
 
 
-def _emit_new(m: Mounting, mount: Mount, options: MountOptions, destination: str) -> Register:
+def _emit_new(m: Mounting, index: int, mount: Mount, options: MountOptions, destination: str) -> Register:
     p = m.p
     wanted = _file_system(m, mount, options)
-    if wanted.needs_mount:
-        return _emit_by_path(m, wanted, options, destination)
-    attributes = options.attributes.sets
+    attributes = options.attributes
     if is_read_only_at_the_end(mount, options):
-        attributes &= ~MOUNT_ATTR_RDONLY
+        attributes = Attributes(attributes.sets & ~MOUNT_ATTR_RDONLY, attributes.clears)
+    if wanted.needs_mount:
+        return _emit_by_path(m, index, wanted, options, attributes, destination)
     if mount.type == "sysfs" and m.inputs.has_user_namespace and not m.inputs.has_network_namespace:
         tree = _emit_host_sysfs(m, wanted, options)
     else:
-        tree = emit_file_system(p, wanted, attributes)
+        tree = emit_file_system(p, wanted, attributes.sets)
     m.own.read(p, tree)
     if mount.type in _ORDINARY:
         target = m.ordinary_target(destination, mount.type)
     elif mount.type == "tmpfs":
-        target = _emit_covered(m, tree, options, destination)
+        covered = _Covered(m, destination)
+        covered.emit_take(m, index, tree, options)
+        target = covered.directory
     else:
         target = m.target(destination, is_directory=True)
     m.attach(tree, destination, target)
@@ -205,65 +208,76 @@ def _emit_host_sysfs(m: Mounting, wanted: FileSystem, options: MountOptions) -> 
     return tree
 
 
-def _emit_covered(m: Mounting, tree: Register, options: MountOptions, destination: str) -> Register:
-    """The target of a tmpfs, which takes something from a directory that was there before.
+class _Covered:
+    """The directory that a tmpfs is to cover, and takes something from if it was there before."""
 
-    Its mode, as runc's does, if it is told none.  With tmpcopyup its content: none is all that can be copied yet.
+    def __init__(self, m: Mounting, destination: str) -> None:
+        p = m.p
+        self.is_new = p.register()
+        p.set(self.is_new, 0)
+
+        def make(directory: Register, name: str) -> None:
+            exists = p.target()
+            m.paths.make_directory(directory, name, exists)
+            p.set(self.is_new, 1)
+            p.here(exists)
+
+        self.directory = m.paths.open_or_make(destination, make)
+
+    def emit_take(self, m: Mounting, index: int, tree: Register, options: MountOptions) -> None:
+        """Its mode, as runc's does, if the tmpfs is told none.  With tmpcopyup its content."""
+        p = m.p
+        done = p.target()
+        p.jump_if(self.is_new, 1, done)
+        if not options.has_data("mode"):
+            m.there.read(p, self.directory)
+            mode = emit_mode_of(p, m.there)
+            emit_directory_mode(p, tree, mode, doing="keep the mode of the mount point")
+            p.release(mode)
+        if options.copies_up:
+            _emit_copy_up(m, index, self.directory, tree)
+        p.here(done)
+        p.release(self.is_new)
+
+
+def _emit_copy_up(m: Mounting, index: int, directory: Register, tree: Register) -> None:
+    """The parent is asked only when there is something: nearly every `--tmpfs` of podman is on an empty directory.
+
+    Such a one lists "." and "..", 24 bytes each (struct linux_dirent64), or less if it was removed.
     """
-    p = m.p
-    is_new = p.register()
-    p.set(is_new, 0)
-
-    def make(directory: Register, name: str) -> None:
-        exists = p.target()
-        m.paths.make_directory(directory, name, exists)
-        p.set(is_new, 1)
-        p.here(exists)
-
-    target = m.paths.open_or_make(destination, make)
-    done = p.target()
-    p.jump_if(is_new, 1, done)
-    if not options.has_data("mode"):
-        m.there.read(p, target)
-        mode = emit_mode_of(p, m.there)
-        emit_directory_mode(p, tree, mode, doing="keep the mode of the mount point")
-        p.release(mode)
-    if options.copies_up:
-        _emit_check_empty(m, target)
-    p.here(done)
-    p.release(is_new)
-    return target
-
-
-def _emit_check_empty(m: Mounting, directory: Register) -> None:
-    """A directory without entries lists "." and "..", 24 bytes each (struct linux_dirent64); less if it was removed."""
     p = m.p
     entries = p.scratch(_TWO_ENTRIES + _ONE_MORE)
     reading = m.paths.open_for_reading(directory)
     listed = p.result("getdents64", reading, entries, entries.size, doing="tmpcopyup: read the directory")
     p.close(reading)
-    empty = p.target()
-    p.jump_if(listed, _TWO_ENTRIES, empty)
-    emit_failure(p, EOPNOTSUPP, doing="tmpcopyup of a directory that is not empty is not supported yet")
-    p.here(empty)
+    done = p.target()
+    for size in (0, _TWO_ENTRIES):
+        p.jump_if(listed, size, done)
+    emit_hand_over(p, m.inputs, directory, tree, index)
+    p.here(done)
     p.release(listed)
 
 
-def _emit_by_path(m: Mounting, wanted: FileSystem, options: MountOptions, destination: str) -> Register:
+def _emit_by_path(
+    m: Mounting, index: int, wanted: FileSystem, options: MountOptions, attributes: Attributes, destination: str
+) -> Register:
     """For what fsconfig(2) cannot say.  All one can check is that the path now leads to a mount root that is new."""
     p = m.p
-    target = m.target(destination, is_directory=True)
+    covered = _Covered(m, destination) if wanted.type == "tmpfs" else None
+    target = m.target(destination, is_directory=True) if covered is None else covered.directory
     m.there.read(p, target)
     m.refuse_inside_proc(destination)
     m.own.read(p, target)
     emit_mount_by_path(p, wanted, target, m.inputs.spare_fd)
-    p.close(target)
     tree = m.paths.open_existing(destination)
     m.there.read(p, tree)
     moved = "the mount point was moved or covered meanwhile"
     p.check(m.there.mount_id, m.own.mount_id, doing=moved, errno=EINVAL, differs=True)
     p.check(m.there.attributes, STATX_ATTR_MOUNT_ROOT, doing=moved, errno=EINVAL, mask=STATX_ATTR_MOUNT_ROOT)
-    emit_attributes(p, tree, options.attributes, recursive=False, doing="set attributes")
+    if covered is not None:
+        covered.emit_take(m, index, tree, options)
+    p.close(target)
+    emit_attributes(p, tree, attributes, recursive=False, doing="set attributes")
     return tree
 
 

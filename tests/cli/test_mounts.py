@@ -151,6 +151,73 @@ def test_destination_by_symlink_stays_inside(runtime: Runtime, bundle: Bundle, s
     assert runtime.script(bundle, "cat /inside/deep/file") == "content\n"
 
 
+def test_destination_behind_dangling_links(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    """/var/run -> /run, and the image has no /run: what is missing is made where the links lead."""
+    (bundle.rootfs / "run").rmdir()
+    (bundle.rootfs / "var/run").symlink_to("/run")
+    (bundle.rootfs / "var/lock").symlink_to("../run/lock/deep")
+    (bundle.rootfs / "last").symlink_to("/nowhere/yet")
+    mount(bundle, "/var/run/secrets", source, "bind")
+    mount(bundle, "/var/lock/file", source / "file", "bind")
+    mount(bundle, "/last", "tmpfs", kind="tmpfs")
+    bundle.linux["devices"] = [device("/var/lock/null")]
+    script = "cat /run/secrets/file /run/lock/deep/file; stat -c %F /run/lock/deep/null; cat /proc/self/mountinfo"
+    out = runtime.script(bundle, script)
+    assert out.startswith("content\ncontent\ncharacter special file\n")
+    assert " /nowhere/yet " in out
+
+
+def test_dangling_link_in_a_user_namespace(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    (bundle.rootfs / "link").symlink_to("/missing")
+    in_user_namespace(bundle)
+    mount(bundle, "/link/deep", source, "rbind")
+    assert runtime.script(bundle, "cat /missing/deep/file; stat -c %u /missing").split() == ["content", "0"]
+
+
+def test_dangling_link_in_a_tmpfs(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    """Debian's /var/lock -> /run/lock, with a tmpfs on /run."""
+    (bundle.rootfs / "var/lock").symlink_to("/run/lock")
+    mount(bundle, "/run", "tmpfs", kind="tmpfs")
+    mount(bundle, "/var/lock/deep", source, "bind")
+    assert runtime.script(bundle, "cat /run/lock/deep/file") == "content\n"
+    assert not (bundle.rootfs / "run/lock").exists()
+
+
+@pytest.mark.parametrize("link", ["{outside}/new", "../../../../../../../../../../../../{outside}/new"])
+def test_dangling_link_out_of_the_rootfs(
+    runtime: Runtime, bundle: Bundle, source: Path, tmp_path: Path, link: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (bundle.rootfs / "link").symlink_to(link.format(outside=outside))
+    mount(bundle, "/link/deep", source, "bind")
+    assert runtime.script(bundle, f"cat {outside}/new/deep/file") == "content\n"
+    assert list(outside.iterdir()) == []
+
+
+def test_dangling_link_into_proc(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    (bundle.rootfs / "link").symlink_to("/proc/nowhere")
+    mount(bundle, "/link/deep", source, "bind")
+    runtime.run(bundle).failed("inside /proc")
+
+
+def test_links_in_a_circle(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    (bundle.rootfs / "one").symlink_to("two")
+    (bundle.rootfs / "two").symlink_to("one")
+    mount(bundle, "/one/deep", source, "bind")
+    runtime.run(bundle).failed("too many l")
+
+
+def test_hooks_run_once_behind_dangling_links(runtime: Runtime, bundle: Bundle, source: Path, tmp_path: Path) -> None:
+    (bundle.rootfs / "link").symlink_to("/missing")
+    mount(bundle, "/link/deep", source, "bind")
+    for kind in ("createRuntime", "poststop"):
+        hook = {"path": "/bin/sh", "args": ["sh", "-c", f"echo {kind} >> {tmp_path}/ran"]}
+        bundle.config.setdefault("hooks", {})[kind] = [hook]
+    runtime.script(bundle, "true")
+    assert (tmp_path / "ran").read_text().split() == ["createRuntime", "poststop"]
+
+
 @pytest.mark.parametrize("target", ["../../../../../../../{outside}", "/{outside}"])
 def test_symlink_out_of_the_rootfs(runtime: Runtime, bundle: Bundle, source: Path, tmp_path: Path, target: str) -> None:
     outside = tmp_path / "outside"

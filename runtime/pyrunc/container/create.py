@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posix
 import time
+from errno import ENOENT
 
 from ocispec.record import Record, replace
 from pyrunc import log
@@ -72,6 +73,17 @@ class Created(Record):
     record: ContainerRecord
     stage: Stage
     has_terminal: bool
+
+
+class Starting(Record):
+    """What every attempt to start the stage needs, however its plan looks."""
+
+    directory: Directory
+    record: ContainerRecord
+    fifo: Fd
+    console: Fd | None
+    options: CreateOptions
+    ready: Callable[[Created], None]
 
 
 class Undo:
@@ -223,30 +235,58 @@ def _make(
     if cgroup.hierarchies != prepared.cgroup.hierarchies:
         # A rootless container that may not join them all: its program must not try.
         wanted, plan = compile_prepared(replace(prepared, cgroup=cgroup), options, wanted.joined)
-    open_for_stage(opened, plan, wanted, directory.make_fifo(), console)
-    record = replace(prepared.record, cgroup=cgroup.as_json(), start_failures=_start_failures(plan))
+    if prepared.record.poststop:
+        # runtime.md#lifecycle: a failing hook destroys the container, and poststop hooks still run
+        undo.push("run poststop hooks", lambda: _run_poststop(prepared.record))
+    record = replace(prepared.record, cgroup=cgroup.as_json())
+    starting = Starting(
+        directory=directory, record=record, fifo=directory.make_fifo(), console=console, options=options, ready=ready
+    )
+    try:
+        return _start(starting, wanted, plan, opened)
+    except StageFailed as error:
+        resolved = _with_links_resolved(prepared, plan, error)
+        if resolved is None:
+            raise
+        log.debug(f"trying again with the dangling links in destinations resolved: {error}")
+    return _start(starting, *compile_prepared(replace(resolved, cgroup=cgroup), options, wanted.joined), opened)
+
+
+def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Created:
+    """The stage, from its start to where it waits for `start`."""
+    open_for_stage(opened, plan, wanted, starting.fifo, starting.console)
+    record = replace(starting.record, start_failures=_start_failures(plan))
     made: list[Created] = []
 
     def is_ready(pid: int) -> None:
         complete = _with_process(record, pid)
-        directory.save(complete)
+        starting.directory.save(complete)
         made.append(Created(record=complete, stage=parent.stage, has_terminal=wanted.has_console_socket))
-        hand_over(options, parent.stage)
-        ready(made[0])
+        hand_over(starting.options, parent.stage)
+        starting.ready(made[0])
 
     callbacks = Callbacks(hook_state=lambda pid, status: _state_bytes(record, status, pid), ready=is_ready)
     parent = Parent(plan, wanted, opened, callbacks)
-    if prepared.record.poststop:
-        # runtime.md#lifecycle: a failing hook destroys the container, and poststop hooks still run
-        undo.push("run poststop hooks", lambda: _run_poststop(record))
     with during("unable to start container process"):
         try:
-            with cgroupfs.open_v2_directory(cgroup) or Fd(-1) as v2:
+            with cgroupfs.open_v2_directory(wanted.cgroup) or Fd(-1) as v2:
                 parent.run(v2.number)
         except StageFailed as error:
             error.trail.insert(0, "error during container init")
             raise
     return made[0]
+
+
+def _with_links_resolved(prepared: Prepared, plan: Plan, error: StageFailed) -> Prepared | None:
+    """What to try next, for a stage that met a dangling link before any hook ran; None when there is none."""
+    if error.errno != ENOENT or error.operation >= plan.first_hook_operation:
+        return None
+    from pyrunc.rootfs.dangling import with_links_resolved  # few containers need it
+
+    bundle = prepared.bundle
+    with during(f"root.path {bundle.rootfs}: resolve links"):
+        config = with_links_resolved(bundle.config, bundle.rootfs)
+    return None if config is None else replace(prepared, bundle=replace(bundle, config=config))
 
 
 def _refuse_systemd() -> None:

@@ -54,6 +54,10 @@ class Opened:
             file.close()
 
     def own(self, name: str, file: Fd) -> None:
+        """One that had this name is closed."""
+        before = self._files.get(name)
+        if before is not None and before is not file:
+            before.close()
         self._files[name] = file
         self.numbers[name] = file.number
 

@@ -81,6 +81,7 @@ class Plan(Record):
     home: Pointer | None  # where the answer to READY goes, if the container's passwd is to say what HOME is
     hook_state: Pointer | None  # where the answer to RUNTIME_HOOKS goes, if the container has hooks of its own
     sources: tuple[tuple[int, str, bool], ...]  # bind sources that the parent opens: (mount, path, recursive)
+    first_hook_operation: int  # no hook has run before it
     first_start_operation: int  # operations from here on happen at `start`
 
 
@@ -103,7 +104,7 @@ def compile_create(wanted: Birth) -> Plan:
     birth.emit_not_dumpable(p)
     _emit_surroundings(p, wanted)
     own_descriptors = birth.emit_own_descriptors(p)
-    hook_state = _emit_root(p, wanted, inputs, output)
+    hook_state, first_hook_operation = _emit_root(p, wanted, inputs, output)
     payload = emit_payload(p, wanted.config, wanted.process, wanted.host, in_user_namespace=spaces.has_user_namespace)
     birth.emit_outlive_parent(p)
     p.sync(sync.READY, "ready", 0, payload.home)
@@ -125,6 +126,7 @@ def compile_create(wanted: Birth) -> Plan:
         home=payload.home,
         hook_state=hook_state,
         sources=sources,
+        first_hook_operation=first_hook_operation,
         first_start_operation=first_start_operation,
     )
 
@@ -189,14 +191,18 @@ def _emit_surroundings(p: Program, wanted: Birth) -> None:
         emit_loopback_up(p)
 
 
-def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> Pointer | None:
-    """The rootfs with all that is mounted on it, the hooks that may still see the host, and the way in."""
+def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> tuple[Pointer | None, int]:
+    """The rootfs with all that is mounted on it, the hooks that may still see the host, and the way in.
+
+    Returns where the state for hooks goes, and the first operation after the mounts.
+    """
     config = wanted.config
     root = emit_rootfs(p, inputs)
     emit_mounts(p, root, inputs)
     emit_devices(p, root, inputs)
     if wanted.process.terminal:
         emit_console(p, root, inputs)
+    first_hook_operation = len(p.operations)
     hook_state = None
     hooks = config.hooks
     if output >= 0:
@@ -212,4 +218,4 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> 
     emit_masks(p, root, inputs)
     emit_readonly_root(p, root, inputs)
     emit_pivot(p, root, inputs)
-    return hook_state
+    return hook_state, first_hook_operation

@@ -13,6 +13,7 @@ copying      what a tmpfs with tmpcopyup takes from the directory that it covers
 cgroupfs     mounts of type cgroup
 devices      device nodes and the links of /dev
 console      the terminal from the container's own devpts
+dangling     destinations behind links of the image that lead nowhere yet
 sending      a descriptor in a message
 masks        maskedPaths, readonlyPaths, what becomes read-only at the end
 pivot        the rootfs becomes "/"

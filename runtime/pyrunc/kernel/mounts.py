@@ -13,6 +13,11 @@ def clone_tree(path: str, *, recursive: bool) -> Fd:
     return Fd(check(helper.pyrunc_open_tree(AT_FDCWD, path.encode("utf-8", "surrogateescape"), flags)))
 
 
+def map_ids(tree: Fd, namespace: Fd, *, recursive: bool) -> None:
+    """mount_setattr(2), MOUNT_ATTR_IDMAP: the ids of a detached tree as the map of a user namespace has them."""
+    check(helper.pyrunc_mount_setattr(tree.number, AT_RECURSIVE if recursive else 0, 0, 0, namespace.number))
+
+
 def file_system_magic(descriptor: Fd) -> int:
     """f_type of statfs(2)."""
     return check(helper.pyrunc_file_system_magic(descriptor.number))

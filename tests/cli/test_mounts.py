@@ -218,6 +218,62 @@ def test_hooks_run_once_behind_dangling_links(runtime: Runtime, bundle: Bundle, 
     assert (tmp_path / "ran").read_text().split() == ["createRuntime", "poststop"]
 
 
+def own(source: Path) -> None:
+    """Files of several owners."""
+    (source / "below").mkdir()
+    for name, owner in (("file", 0), ("users", 1000), ("below/users", 1000)):
+        (source / name).touch()
+        os.chown(source / name, owner, owner)
+
+
+SHOW_OWNERS = "stat -c '%u %g' /mnt/file /mnt/users"
+
+
+@pytest.mark.pyrunc_only("runc has it since 1.2")
+def test_id_mapped_mount(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    """Without a user namespace: uid 1000 of the file system is the container's root."""
+    own(source)
+    mount(bundle, "/mnt", source, "bind", "ro", "idmap")
+    bundle.mounts[-1]["uidMappings"] = [{"containerID": 1000, "hostID": 0, "size": 1}]
+    bundle.mounts[-1]["gidMappings"] = [{"containerID": 1000, "hostID": 7, "size": 1}]
+    assert runtime.script(bundle, SHOW_OWNERS).split() == ["65534", "65534", "0", "7"]
+    assert "ro" in flags_of(runtime, bundle, "/mnt")
+
+
+@pytest.mark.pyrunc_only("runc has it since 1.2")
+@pytest.mark.parametrize("options", [
+    ("bind", "idmap"), ("rbind", "ridmap"), ("bind", "idmap=uids=@0-0-2000;gids=0-100000-2000"),
+])  # fmt: skip
+def test_id_mapped_mount_in_a_user_namespace(
+    runtime: Runtime, bundle: Bundle, source: Path, options: tuple[str, ...]
+) -> None:
+    """What the host's root owns is the container root's."""
+    own(source)
+    in_user_namespace(bundle)
+    mount(bundle, "/mnt", source, *options)
+    assert runtime.script(bundle, f"{SHOW_OWNERS}; > /mnt/new").split() == ["0", "0", "1000", "1000"]
+    assert (source / "new").stat().st_uid == 0
+
+
+@pytest.mark.pyrunc_only("runc has it since 1.2")
+def test_id_mapped_mount_with_a_joined_user_namespace(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    own(source)
+    in_user_namespace(bundle)
+    bundle.args("sleep", "100")
+    other = runtime.state(runtime.run_detached(bundle))["pid"]
+    bundle.namespace("user", f"/proc/{other}/ns/user")
+    bundle.linux.pop("uidMappings")
+    bundle.linux.pop("gidMappings")
+    mount(bundle, "/mnt", source, "bind", "idmap")
+    assert runtime.script(bundle, SHOW_OWNERS).split() == ["0", "0", "1000", "1000"]
+
+
+@pytest.mark.pyrunc_only("runc has it since 1.2")
+def test_id_mapped_mount_of_what_cannot(runtime: Runtime, bundle: Bundle) -> None:
+    mount(bundle, "/mnt", "/proc", "bind", "idmap=uids=0-0-1;gids=0-0-1")
+    runtime.run(bundle).failed("mounts[5] /mnt: map the ids of /proc: EINVAL")
+
+
 @pytest.mark.parametrize("target", ["../../../../../../../{outside}", "/{outside}"])
 def test_symlink_out_of_the_rootfs(runtime: Runtime, bundle: Bundle, source: Path, tmp_path: Path, target: str) -> None:
     outside = tmp_path / "outside"

@@ -12,11 +12,11 @@ from ocispec.record import Record
 from pyrunc.errors import ProtocolError, StageFailed, during
 from pyrunc.kernel.constants import MFD_CLOEXEC
 from pyrunc.kernel.files import Fd, read_file
-from pyrunc.kernel.mounts import clone_tree
+from pyrunc.kernel.mounts import clone_tree, map_ids
 from pyrunc.kernel.processes import open_pidfd, set_limits
 from pyrunc.namespaces.users import write_id_maps
 from pyrunc.process import sync
-from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, preserved, source
+from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, namespace, preserved, source
 from pyrunc.process.hooks import describe_status, run_hooks
 from pyrunc.process.limits import limits_of
 from pyrunc.process.passwd import home_of
@@ -73,9 +73,11 @@ def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console:
     opened.own(EXEC_FIFO, fifo)
     if console is not None and CONSOLE in plan.descriptors.names:
         opened.borrow(CONSOLE, console.number)
-    for index, path, recursive in plan.sources:
-        with during(f"mounts[{index}] {wanted.config.mounts[index].destination}: open the source {path}"):
-            opened.own(source(index), clone_tree(path, recursive=recursive))
+    for one in plan.sources:
+        with during(f"mounts[{one.index}] {wanted.config.mounts[one.index].destination}: open the source {one.path}"):
+            opened.own(source(one.index), clone_tree(one.path, recursive=one.recursive))
+    if any(one.id_map is not None for one in plan.sources):
+        _map_ids(opened, plan, wanted)
     names = plan.descriptors.names
     if ROOTFS in names:
         with during(f"root.path {wanted.rootfs}: clone the mount"):
@@ -84,6 +86,19 @@ def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console:
         opened.own(HOOK_OUTPUT, Fd(posix.memfd_create("hook output", MFD_CLOEXEC)))
     for index in range(wanted.preserve_fds):
         opened.borrow(preserved(index), FIRST + index)
+
+
+def _map_ids(opened: Opened, plan: Plan, wanted: Birth) -> None:
+    from pyrunc.process.idmaps import IdMapNamespaces  # few containers need it
+
+    joined = opened[namespace("user")] if namespace("user") in plan.descriptors.names else None
+    with IdMapNamespaces(wanted.host.machine, joined) as namespaces:
+        for one in plan.sources:
+            if one.id_map is None:
+                continue
+            maps = namespaces.of(one.id_map)
+            with during(f"{one.id_map.place} {wanted.config.mounts[one.index].destination}: map the ids of {one.path}"):
+                map_ids(opened[source(one.index)], maps, recursive=one.id_map.recursive)
 
 
 class Parent:

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 from ocispec.record import Record, replace
 from pyrunc.cgroups.join import emit_join
+from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import CLONE_NEWCGROUP
 from pyrunc.namespaces.hostname import emit_hostname
 from pyrunc.namespaces.join import emit_processes
 from pyrunc.namespaces.network import emit_loopback_up
+from pyrunc.namespaces.plan import check_ranges
 from pyrunc.namespaces.sysctl import emit_sysctls
 from pyrunc.process import birth, sync
 from pyrunc.process.credentials import emit_make_directory
@@ -31,6 +33,7 @@ from pyrunc.process.payload import emit_execution, emit_payload
 from pyrunc.program.builder import Program
 from pyrunc.rootfs.console import emit_console
 from pyrunc.rootfs.devices import emit_devices
+from pyrunc.rootfs.idmaps import is_id_mapped
 from pyrunc.rootfs.inputs import RootfsInputs
 from pyrunc.rootfs.masks import emit_masks, emit_readonly_root
 from pyrunc.rootfs.mounts import emit_mounts, wanted_sources
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from pyrunc.kernel.host import Host
     from pyrunc.namespaces.plan import NamespacePlan
     from pyrunc.program.operations import Pointer
+    from pyrunc.rootfs.idmaps import IdMap
+    from pyrunc.rootfs.mounts import Source
 
 HOOK_OUTPUT = "hook output"
 _OPEN_AT_ONE_TIME = 80  # registers, and the few descriptors of descriptors.py that are not counted by a list
@@ -80,7 +85,7 @@ class Plan(Record):
     namespaces: NamespacePlan
     home: Pointer | None  # where the answer to READY goes, if the container's passwd is to say what HOME is
     hook_state: Pointer | None  # where the answer to RUNTIME_HOOKS goes, if the container has hooks of its own
-    sources: tuple[tuple[int, str, bool], ...]  # bind sources that the parent opens: (mount, path, recursive)
+    sources: tuple[Source, ...]  # bind sources that the parent opens
     first_hook_operation: int  # no hook has run before it
     first_start_operation: int  # operations from here on happen at `start`
 
@@ -131,7 +136,7 @@ def compile_create(wanted: Birth) -> Plan:
     )
 
 
-def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInputs, tuple[tuple[int, str, bool], ...]]:
+def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInputs, tuple[Source, ...]]:
     spaces = wanted.namespaces
     inputs = RootfsInputs(
         config=wanted.config,
@@ -153,14 +158,27 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         spare_fd=_spare_descriptor(wanted),
     )
     # The uid 0 of a user namespace may be nobody on the way to a source: a privileged parent opens those (runc too).
-    if not spaces.has("user") or wanted.host.euid != 0 or wanted.host.in_user_namespace:
+    opens_all = spaces.has("user") and wanted.host.euid == 0 and not wanted.host.in_user_namespace
+    if not opens_all and not any(is_id_mapped(mount) for mount in wanted.config.mounts):
         return inputs, ()
-    sources = wanted_sources(inputs)
-    inputs.source_fds.update({index: descriptors.add(source(index)) for index, _path, _recursive in sources})
-    if spaces.is_new("mount"):
+    sources = tuple(one for one in wanted_sources(inputs) if opens_all or one.id_map is not None)
+    for one in sources:
+        check_id_map(one.id_map, wanted.host)
+        inputs.source_fds[one.index] = descriptors.add(source(one.index))
+    if opens_all and spaces.is_new("mount"):
         rootfs_fd = descriptors.add(ROOTFS)
         inputs = replace(inputs, rootfs_fd=rootfs_fd)
     return inputs, sources
+
+
+def check_id_map(wanted: IdMap | None, host: Host) -> None:
+    """mount_setattr(2): it takes CAP_SYS_ADMIN where the file system was mounted, and a map written by root."""
+    if wanted is None:
+        return
+    if host.euid != 0:
+        raise ConfigError(f"{wanted.place}: id-mapped mounts need root")
+    check_ranges(f"{wanted.place}.uidMappings", wanted.uids)
+    check_ranges(f"{wanted.place}.gidMappings", wanted.gids)
 
 
 def _spare_descriptor(wanted: Birth) -> int:

@@ -9,6 +9,7 @@ filesystems  new file systems
 mounting     targets in the rootfs, and the proof that a mount arrived there
 prepare      propagation, and the rootfs as a mount
 mounts       mounts[], one by one
+idmaps       whose files they are, seen through an id-mapped mount
 copying      what a tmpfs with tmpcopyup takes from the directory that it covers
 cgroupfs     mounts of type cgroup
 devices      device nodes and the links of /dev

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from errno import EBUSY, EINVAL, EPERM
 
+from ocispec.record import Record
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
     MOUNT_ATTR_RDONLY,
@@ -26,6 +27,7 @@ from pyrunc.rootfs.cgroupfs import emit_cgroup
 from pyrunc.rootfs.copying import emit_hand_over
 from pyrunc.rootfs.filesystems import FileSystem, emit_file_system, emit_mount_by_path, emit_reconfiguration
 from pyrunc.rootfs.host import emit_directory_mode
+from pyrunc.rootfs.idmaps import IdMap, id_map_of
 from pyrunc.rootfs.mounting import ON_PROC, Mounting, emit_mode_of, inside_proc
 from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options
 from pyrunc.rootfs.paths import clean_path
@@ -52,13 +54,24 @@ def emit_mounts(p: Program, root: Register, inputs: RootfsInputs) -> None:
             _emit_mount(m, index, mount)
 
 
-def wanted_sources(inputs: RootfsInputs) -> tuple[tuple[int, str, bool], ...]:
-    """(index in mounts, source, recursive) of every bind: for a parent that may see more than the stage."""
+class Source(Record):
+    """What a bind mount binds."""
+
+    index: int  # in mounts
+    path: str
+    recursive: bool
+    id_map: IdMap | None
+
+
+def wanted_sources(inputs: RootfsInputs) -> tuple[Source, ...]:
+    """Of every bind mount, for a parent that may see and do more than the stage.  Raises ConfigError."""
     wanted = []
     for index, mount in enumerate(inputs.config.mounts):
         options = parse_mount_options(mount.options)
         if is_bind(mount, options) and not options.is_remount:
-            wanted.append((index, _source(inputs, mount), options.is_recursive))
+            id_map = id_map_of(f"mounts[{index}]", mount, options, inputs.config.linux)
+            path = _source(inputs, mount)
+            wanted.append(Source(index=index, path=path, recursive=options.is_recursive, id_map=id_map))
     return tuple(wanted)
 
 
@@ -103,8 +116,8 @@ def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -
         raise ConfigError(f"{place}.destination: {inside_proc(destination)}")
     if destination == "/proc" and mount.type != "proc" and not is_bind(mount, options) and not options.is_remount:
         raise ConfigError(f'{place}.destination: "/proc" cannot be mounted because it is not of type proc')
-    if options.idmap or mount.uid_mappings or mount.gid_mappings:
-        raise ConfigError(f"{place}: id-mapped mounts are not supported yet")
+    if (options.idmap or mount.uid_mappings) and (options.is_remount or not is_bind(mount, options)):
+        raise ConfigError(f"{place}: only bind mounts can be id-mapped")
     if options.copies_up and (mount.type != "tmpfs" or is_bind(mount, options) or options.is_remount):
         raise ConfigError(f"{place}.options: tmpcopyup is for new tmpfs mounts only")
     if not mount.type and not is_bind(mount, options) and not options.is_remount:

@@ -128,6 +128,7 @@ class MountOptions:
         "attributes",
         "copies_up",
         "data",
+        "id_ranges",
         "idmap",
         "is_bind",
         "is_recursive",
@@ -148,6 +149,7 @@ class MountOptions:
         self.is_remount = False
         self.copies_up = False  # tmpcopyup
         self.idmap = ""  # "", "idmap" or "ridmap"
+        self.id_ranges = ""  # crun's `idmap=…`: the maps, as text (rootfs/idmaps.py)
 
     @property
     def is_read_only(self) -> bool:
@@ -204,6 +206,8 @@ def _parse_other(options: MountOptions, word: str) -> bool:
         options.copies_up = True
     elif word in ("idmap", "ridmap"):
         options.idmap = word
+    elif word.startswith(("idmap=", "ridmap=")):
+        options.idmap, _equals, options.id_ranges = word.partition("=")
     else:
         return word in _WITHOUT_EFFECT
     return True

@@ -110,6 +110,13 @@ def test_extensions_are_not_data() -> None:
     assert options.data == []
 
 
+@pytest.mark.parametrize("word", ["idmap", "ridmap"])
+def test_ranges_of_an_id_map(word: str) -> None:
+    """crun's form; it holds no commas, and is no data."""
+    options = parse_mount_options(["rbind", f"{word}=uids=0-1-2;gids=0-1-2"])
+    assert (options.idmap, options.id_ranges, options.data) == (word, "uids=0-1-2;gids=0-1-2", [])
+
+
 @pytest.mark.parametrize(("words", "sets", "clears"), [
     (["ro", "rw"], 0, k.MOUNT_ATTR_RDONLY),
     (["rw", "ro"], k.MOUNT_ATTR_RDONLY, 0),

@@ -307,7 +307,9 @@ def test_without_a_mount_namespace_no_propagation_is_touched() -> None:
 
 
 def test_wanted_sources() -> None:
-    assert wanted_sources(inputs()) == ((5, "/srv/bundle/hosts", True), (6, "/data", False))
+    assert [(one.index, one.path, one.recursive) for one in wanted_sources(inputs())] == [
+        (5, "/srv/bundle/hosts", True), (6, "/data", False),
+    ]  # fmt: skip
 
 
 def test_sources_that_the_parent_opened_are_not_named() -> None:

@@ -218,6 +218,27 @@ def test_hooks_run_once_behind_dangling_links(runtime: Runtime, bundle: Bundle, 
     assert (tmp_path / "ran").read_text().split() == ["createRuntime", "poststop"]
 
 
+@pytest.mark.pyrunc_only("words of crun's")
+@pytest.mark.parametrize("users", [False, True])
+def test_links_as_sources(runtime: Runtime, bundle: Bundle, source: Path, users: bool) -> None:
+    (source / "link").symlink_to("/etc/passwd")
+    if users:
+        in_user_namespace(bundle)
+    mount(bundle, "/made", source / "link", "bind", "copy-symlink")
+    mount(bundle, "/no-link", source / "file", "bind", "copy-symlink")
+    mount(bundle, "/mounted", source / "link", "bind", "src-nofollow")
+    mount(bundle, "/bin/true", source / "file", "bind", "dest-nofollow")
+    script = "readlink /made; readlink /mounted; cat /no-link /bin/true; ! grep made /proc/self/mountinfo"
+    assert runtime.script(bundle, script).split() == ["/etc/passwd", "/etc/passwd", "content", "content"]
+    assert (bundle.rootfs / "bin/true").readlink() == Path("busybox")
+
+
+@pytest.mark.pyrunc_only("words of crun's")
+def test_copy_symlink_of_nothing(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    mount(bundle, "/made", source / "nope", "bind", "copy-symlink")
+    runtime.run(bundle).failed("mounts[5].source: look at ")
+
+
 def own(source: Path) -> None:
     """Files of several owners."""
     (source / "below").mkdir()

@@ -151,6 +151,74 @@ def test_the_umask_of_the_caller_does_not_matter(box: Box) -> None:
     assert (box.rootfs / "new").stat().st_mode & 0o7777 == 0o755
 
 
+@pytest.fixture
+def linked(box: Box) -> Path:
+    """A link of the host, to what only the host has, and one in the rootfs."""
+    (box.rootfs / "etc/there").write_text("in the container\n")
+    (box.rootfs / "etc/link").symlink_to("there")
+    source = box.directory / "link"
+    source.symlink_to("/etc/there")
+    return source
+
+
+def test_a_link_of_the_host_is_followed(box: Box, linked: Path) -> None:
+    (box.directory / "file").write_text("the host's\n")
+    linked.unlink()
+    linked.symlink_to("file")
+    assert box.run("cat /x", (*USUAL, bind("/x", linked, "bind"))) == "the host's\n"
+
+
+@pytest.mark.parametrize("destination", ["/x", "/etc/there"])
+def test_src_nofollow_mounts_the_link_itself(box: Box, linked: Path, destination: str) -> None:
+    shown = box.run(f"readlink {destination}; {INFO}", (*USUAL, bind(destination, linked, "bind", "src-nofollow")))
+    assert shown.splitlines()[0] == "/etc/there"
+    assert mount_of(shown, destination)
+
+
+def test_src_nofollow_of_what_is_no_link(box: Box) -> None:
+    assert "busybox" in box.run("ls /x", (*USUAL, bind("/x", box.rootfs / "bin", "bind", "src-nofollow"))).split()
+
+
+def test_dest_nofollow_covers_the_link_itself(box: Box, linked: Path) -> None:
+    (box.directory / "file").write_text("the host's\n")
+    mounts = (*USUAL, bind("/etc/link", box.directory / "file", "bind", "dest-nofollow"))
+    shown = box.run(f"cat /etc/link /etc/there; {INFO}", mounts)
+    assert shown.splitlines()[:2] == ["the host's", "in the container"]
+    assert mount_of(shown, "/etc/link")
+
+
+def test_a_link_covers_a_link(box: Box, linked: Path) -> None:
+    mounts = (*USUAL, bind("/etc/link", linked, "bind", "src-nofollow", "dest-nofollow"))
+    assert box.run("readlink /etc/link", mounts) == "/etc/there\n"
+    assert (box.rootfs / "etc/link").readlink() == Path("there")
+
+
+@pytest.mark.parametrize("word", ["src-nofollow", "dest-nofollow", "copy-symlink"])
+def test_words_about_links_are_for_binds(box: Box, word: str) -> None:
+    for mount in (tmpfs("/x", word), bind("/x", "/etc", "bind", "remount", word)):
+        with pytest.raises(ConfigError, match="are for new bind mounts only"):
+            box.run("", (*USUAL, mount))
+
+
+@pytest.mark.parametrize("text", ["/etc/there", "there", "x" * 7, "y" * 8, "z" * 200])
+@pytest.mark.parametrize("exists", [False, True])
+def test_copy_symlink(box: Box, text: str, exists: bool) -> None:
+    if exists:
+        (box.rootfs / "etc/new").symlink_to(text)
+    mounts = (*USUAL, bind("/etc/new", "/nowhere", "bind", "copy-symlink"))
+    assert box.run("readlink /etc/new", mounts, source_links={3: text}).strip() == text
+
+
+@pytest.mark.parametrize("there", ["/etc/ther", "/etc/there2", "", "directory", "file", "/etc/there" + "x" * 300])
+def test_copy_symlink_where_something_else_is(box: Box, there: str) -> None:
+    place = box.rootfs / "etc/new"
+    makers = {"": place.mkdir, "directory": place.mkdir, "file": place.touch}
+    makers.get(there, lambda: place.symlink_to(there))()
+    mounts = (*USUAL, bind("/etc/new", "/nowhere", "bind", "copy-symlink"))
+    text = box.fails(mounts, source_links={3: "/etc/there"})
+    assert text.startswith("mounts[3] /etc/new: link new to /etc/there: something else is there already: ")
+
+
 # -- file systems ------------------------------------------------------------------------------------------------------
 
 

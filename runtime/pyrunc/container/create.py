@@ -26,7 +26,7 @@ from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
 from pyrunc.errors import ConfigError, PyruncError, StageFailed, Unsupported, UsageError, during
 from pyrunc.jsonio import dumps
-from pyrunc.kernel.files import Fd, exists
+from pyrunc.kernel.files import Fd, exists, is_link
 from pyrunc.kernel.processes import boot_id, start_time
 from pyrunc.kernel.sockets import connect, send_descriptor
 from pyrunc.namespaces.join import open_namespaces
@@ -38,6 +38,7 @@ from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
 from pyrunc.process.plan import Birth, compile_create
 from pyrunc.program.operations import CALL, CHECK
+from pyrunc.rootfs.mounts import link_sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,8 +172,19 @@ def compile_prepared(prepared: Prepared, options: CreateOptions, joined: tuple[s
         no_pivot=options.no_pivot,
         no_new_keyring=options.no_new_keyring,
         preserve_fds=options.preserve_fds + listen,
+        source_links=_source_links(prepared.bundle),
     )
     return wanted, compile_create(wanted)
+
+
+def _source_links(bundle: Bundle) -> dict[int, str]:
+    """What copy-symlink is to copy: sources that are links.  Anything else is bound as ever."""
+    links = {}
+    for index, source in link_sources(bundle.config, bundle.path):
+        with during(f"mounts[{index}].source: look at {source}"):
+            if is_link(source):
+                links[index] = posix.readlink(source)
+    return links
 
 
 def compile_bundle(bundle_path: str, options: CreateOptions) -> tuple[Prepared, Plan]:

@@ -75,7 +75,7 @@ def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console:
         opened.borrow(CONSOLE, console.number)
     for one in plan.sources:
         with during(f"mounts[{one.index}] {wanted.config.mounts[one.index].destination}: open the source {one.path}"):
-            opened.own(source(one.index), clone_tree(one.path, recursive=one.recursive))
+            opened.own(source(one.index), clone_tree(one.path, recursive=one.recursive, follow=one.follow))
     if any(one.id_map is not None for one in plan.sources):
         _map_ids(opened, plan, wanted)
     names = plan.descriptors.names

@@ -74,6 +74,7 @@ class Birth(Record):
     no_pivot: bool = False
     no_new_keyring: bool = False
     preserve_fds: int = 0
+    source_links: dict[int, str] = {}  # index in mounts -> the link that is to be copied (copy-symlink)
 
 
 class Plan(Record):
@@ -149,6 +150,7 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         cgroups=wanted.host.cgroups,
         cgroup_paths=_cgroup_paths(wanted),
         source_fds={},
+        source_links=wanted.source_links,
         rootfs_fd=-1,
         console_fd=descriptors.add(CONSOLE) if wanted.has_console_socket else -1,
         no_pivot=wanted.no_pivot,

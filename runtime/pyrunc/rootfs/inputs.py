@@ -23,6 +23,7 @@ class RootfsInputs(Record):
     cgroups: tuple[CgroupHierarchy, ...]
     cgroup_paths: tuple[str, ...]  # the container's cgroup below each hierarchy's mount point, "" if none
     source_fds: dict[int, int] = {}  # index in mounts -> a detached copy of its source, opened by the parent
+    source_links: dict[int, str] = {}  # index in mounts -> the link that its source is, for copy-symlink
     rootfs_fd: int = -1  # the same for the rootfs
     console_fd: int = -1  # the connected console socket
     no_pivot: bool = False

@@ -20,6 +20,8 @@ from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
     MOUNT_ATTR_RDONLY,
     MS_SLAVE,
+    O_NOFOLLOW,
+    O_PATH,
     PROC_SUPER_MAGIC,
     STATX_ATTR_MOUNT_ROOT,
 )
@@ -35,7 +37,7 @@ from pyrunc.rootfs.trees import emit_attributes, emit_clone, emit_propagation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ocispec.config import Mount
+    from ocispec.config import Config, Mount
     from pyrunc.program.builder import Program
     from pyrunc.program.operations import Register
     from pyrunc.rootfs.inputs import RootfsInputs
@@ -60,6 +62,7 @@ class Source(Record):
     index: int  # in mounts
     path: str
     recursive: bool
+    follow: bool  # a link that it is; not with src-nofollow
     id_map: IdMap | None
 
 
@@ -68,11 +71,26 @@ def wanted_sources(inputs: RootfsInputs) -> tuple[Source, ...]:
     wanted = []
     for index, mount in enumerate(inputs.config.mounts):
         options = parse_mount_options(mount.options)
-        if is_bind(mount, options) and not options.is_remount:
+        if is_bind(mount, options) and not options.is_remount and index not in inputs.source_links:
             id_map = id_map_of(f"mounts[{index}]", mount, options, inputs.config.linux)
-            path = _source(inputs, mount)
-            wanted.append(Source(index=index, path=path, recursive=options.is_recursive, id_map=id_map))
+            path = _source(inputs.bundle, mount)
+            wanted.append(
+                Source(
+                    index=index,
+                    path=path,
+                    recursive=options.is_recursive,
+                    follow=not options.binds_link,
+                    id_map=id_map,
+                )
+            )
     return tuple(wanted)
+
+
+def link_sources(config: Config, bundle: str) -> tuple[tuple[int, str], ...]:
+    """(index in mounts, source) of what has copy-symlink: if that is a link, it belongs into `source_links`."""
+    return tuple(
+        (index, _source(bundle, mount)) for index, mount in enumerate(config.mounts) if "copy-symlink" in mount.options
+    )
 
 
 def is_bind(mount: Mount, options: MountOptions) -> bool:
@@ -93,6 +111,11 @@ def _emit_mount(m: Mounting, index: int, mount: Mount) -> None:
     _refuse(index, mount, options, destination)
     if options.is_remount:
         tree = _emit_remount(m, mount, options, destination)
+    elif index in m.inputs.source_links:
+        directory, name = m.paths.parent_and_name(destination)
+        m.paths.make_this_link(directory, name, m.inputs.source_links[index])
+        p.close(directory)
+        return
     elif is_bind(mount, options):
         tree = _emit_bind(m, index, mount, options, destination)
     elif mount.type == "cgroup":
@@ -118,6 +141,9 @@ def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -
         raise ConfigError(f'{place}.destination: "/proc" cannot be mounted because it is not of type proc')
     if (options.idmap or mount.uid_mappings) and (options.is_remount or not is_bind(mount, options)):
         raise ConfigError(f"{place}: only bind mounts can be id-mapped")
+    links = options.binds_link or options.covers_link or options.copies_link
+    if links and (not is_bind(mount, options) or options.is_remount):
+        raise ConfigError(f"{place}.options: src-nofollow, dest-nofollow and copy-symlink are for new bind mounts only")
     if options.copies_up and (mount.type != "tmpfs" or is_bind(mount, options) or options.is_remount):
         raise ConfigError(f"{place}.options: tmpcopyup is for new tmpfs mounts only")
     if not mount.type and not is_bind(mount, options) and not options.is_remount:
@@ -127,25 +153,28 @@ def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -
 # -- bind mounts -------------------------------------------------------------------------------------------------------
 
 
-def _source(inputs: RootfsInputs, mount: Mount) -> str:
-    return mount.source if mount.source.startswith("/") else f"{inputs.bundle}/{mount.source}"
+def _source(bundle: str, mount: Mount) -> str:
+    return mount.source if mount.source.startswith("/") else f"{bundle}/{mount.source}"
 
 
 def _emit_bind(m: Mounting, index: int, mount: Mount, options: MountOptions, destination: str) -> Register:
     p, inputs = m.p, m.inputs
-    source = _source(inputs, mount)
+    source = _source(inputs.bundle, mount)
     if index in inputs.source_fds:
         tree = p.register()
         p.set(tree, inputs.source_fds[index])
         # The parent made it in the host's mount namespace, where the propagation of "/" was not yet changed.
         emit_propagation(p, tree, MS_SLAVE, recursive=True, doing="make it a slave of the host's mounts")
     else:
-        tree = emit_clone(p, source, recursive=options.is_recursive, doing=f"bind {source}")
+        follow = not options.binds_link
+        tree = emit_clone(p, source, recursive=options.is_recursive, doing=f"bind {source}", follow=follow)
     if destination == "/proc":
         _emit_check_proc(p, tree)
     emit_attributes(p, tree, options.attributes, recursive=False, doing=f"bind {source}: set attributes")
     m.own.read(p, tree)
-    m.attach(tree, destination, m.target(destination, is_directory=False))
+    flags = O_PATH | (O_NOFOLLOW if options.binds_link or options.covers_link else 0)
+    target = m.target(destination, is_directory=False, flags=flags if options.covers_link else O_PATH)
+    m.attach(tree, destination, target, flags)
     if destination == "/proc":
         m.remember_proc(tree)
     return tree

@@ -93,7 +93,9 @@ _TABLES = (
     _RECURSIVE_ACCESS_TIMES,
     _RECURSIVE_AGAINST,
 )
-OTHER_WORDS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap", *_WITHOUT_EFFECT)
+# crun's: word -> the attribute of MountOptions that it sets
+_LINKS = {"src-nofollow": "binds_link", "dest-nofollow": "covers_link", "copy-symlink": "copies_link"}
+OTHER_WORDS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap", *_LINKS, *_WITHOUT_EFFECT)
 
 
 class Attributes:
@@ -126,7 +128,10 @@ class MountOptions:
 
     __slots__ = (
         "attributes",
+        "binds_link",
+        "copies_link",
         "copies_up",
+        "covers_link",
         "data",
         "id_ranges",
         "idmap",
@@ -148,6 +153,9 @@ class MountOptions:
         self.is_recursive = False  # rbind
         self.is_remount = False
         self.copies_up = False  # tmpcopyup
+        self.binds_link = False  # src-nofollow: a link as the source is what is mounted, not what it leads to
+        self.covers_link = False  # dest-nofollow: a link as the destination is covered, not what it leads to
+        self.copies_link = False  # copy-symlink: a link as the source is made again, and nothing is mounted
         self.idmap = ""  # "", "idmap" or "ridmap"
         self.id_ranges = ""  # crun's `idmap=…`: the maps, as text (rootfs/idmaps.py)
 
@@ -204,6 +212,8 @@ def _parse_other(options: MountOptions, word: str) -> bool:
         options.is_remount = True
     elif word == "tmpcopyup":
         options.copies_up = True
+    elif word in _LINKS:
+        setattr(options, _LINKS[word], True)
     elif word in ("idmap", "ridmap"):
         options.idmap = word
     elif word.startswith(("idmap=", "ridmap=")):

@@ -110,6 +110,16 @@ def test_extensions_are_not_data() -> None:
     assert options.data == []
 
 
+@pytest.mark.parametrize(("word", "attribute"), [
+    ("src-nofollow", "binds_link"), ("dest-nofollow", "covers_link"), ("copy-symlink", "copies_link"),
+])  # fmt: skip
+def test_links(word: str, attribute: str) -> None:
+    options = parse_mount_options(["bind", word])
+    names = ("binds_link", "covers_link", "copies_link")
+    assert [name for name in names if getattr(options, name)] == [attribute]
+    assert options.data == []
+
+
 @pytest.mark.parametrize("word", ["idmap", "ridmap"])
 def test_ranges_of_an_id_map(word: str) -> None:
     """crun's form; it holds no commas, and is no data."""
@@ -159,7 +169,7 @@ def test_data(text: str, pairs: list[tuple[str, str | None]]) -> None:
 
 
 def test_known_words_are_known() -> None:
-    assert len(known_words()) == len(ATTRIBUTES) * 2 + len(PROPAGATIONS) + len(SUPER_FLAGS) + 5 + 6
+    assert len(known_words()) == len(ATTRIBUTES) * 2 + len(PROPAGATIONS) + len(SUPER_FLAGS) + 5 + 6 + 3
     for word in known_words():
         assert parse_mount_options([word]).data == [], word
     assert "rro" in known_words()  # containerd looks for it in `features`

@@ -218,6 +218,16 @@ def test_hooks_run_once_behind_dangling_links(runtime: Runtime, bundle: Bundle, 
     assert (tmp_path / "ran").read_text().split() == ["createRuntime", "poststop"]
 
 
+@pytest.mark.pyrunc_only("runc ignores them in silence")
+def test_what_is_ignored_is_said_for_who_looks_for_it(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    mount(bundle, "/mnt", source, "bind", "size=1k", "ro")
+    bundle.shell("true")
+    bundle.save()
+    said = "mounts[5] /mnt: no effect here: size=1k"
+    assert said in runtime("run", "-b", bundle.path, runtime.new_id(), before=("--debug",)).ok().err
+    assert said not in runtime.run(bundle).ok().err
+
+
 @pytest.mark.pyrunc_only("words of crun's")
 @pytest.mark.parametrize("users", [False, True])
 def test_links_as_sources(runtime: Runtime, bundle: Bundle, source: Path, users: bool) -> None:

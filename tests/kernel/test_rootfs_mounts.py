@@ -1,6 +1,7 @@
 """mounts[] on the real kernel: what the container's mountinfo says, and what is refused."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -236,6 +237,40 @@ def test_a_wrong_option_is_named(box: Box) -> None:
 def test_an_unknown_file_system_is_named(box: Box) -> None:
     text = box.fails((*USUAL, Mount(destination="/x", type="nosuchfs", source="none")))
     assert text == "mounts[3] /x: mount nosuchfs: ENODEV (no such device)"
+
+
+@pytest.mark.parametrize("kind", ["mqueue", "ramfs", "devpts", "hugetlbfs", "tmpfs", "bpf", "cgroup2", "sysfs", "proc"])
+@pytest.mark.parametrize("words", [(), ("ro", "nosuid", "nodev", "noexec", "noatime"), ("rw", "silent", "nomand")])
+def test_any_file_system(box: Box, kind: str, words: tuple[str, ...]) -> None:
+    mount = Mount(destination="/x", type=kind, source=kind, options=words)
+    options, shown, _super = mount_of(box.run(INFO, (*USUAL, mount)), "/x")
+    assert shown == kind
+    assert options >= {word for word in words if word not in ("silent", "nomand")}
+
+
+@pytest.mark.parametrize("kind", ["mqueue", "ramfs", "devpts", "tmpfs"])
+def test_file_systems_in_a_user_namespace(box: Box, kind: str) -> None:
+    box.directory.parent.chmod(0o755)
+    mount = Mount(destination="/x", type=kind, source=kind, options=("nosuid", "nodev", "noexec"))
+    options, shown, _super = mount_of(box.run(INFO, (*USUAL, mount), has_user_namespace=True), "/x")
+    assert shown == kind
+    assert {"nosuid", "nodev", "noexec"} <= options
+
+
+def test_a_file_system_on_a_device(box: Box) -> None:
+    image = box.directory / "image"
+    with image.open("wb") as file:
+        file.truncate(4 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", image], check=True)
+    loop = subprocess.run(["losetup", "-f", "--show", image], check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        mount = Mount(destination="/x", type="ext4", source=loop, options=("ro", "sync", "nodev", "errors=continue"))
+        shown = box.run("ls /x; " + INFO, (*USUAL, mount))
+    finally:
+        subprocess.run(["losetup", "-d", loop], check=True)
+    assert shown.startswith("lost+found\n")
+    options, kind, super_options = mount_of(shown, "/x")
+    assert (kind, {"ro", "nodev"} <= options, {"ro", "sync"} <= super_options) == ("ext4", True, True)
 
 
 def test_flags_of_the_file_system(box: Box) -> None:

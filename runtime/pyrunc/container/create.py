@@ -38,7 +38,7 @@ from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
 from pyrunc.process.plan import Birth, compile_create
 from pyrunc.program.operations import CALL, CHECK
-from pyrunc.rootfs.mounts import link_sources
+from pyrunc.rootfs.mounts import link_sources, mount_warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     for warning in credential_warnings(config.process, host):
         # Every `runc spec` asks for ambient capabilities that are not inheritable: news only for who looks for it.
         (log.debug if warning.startswith("can't raise ambient") else log.warning)(warning)
+    if log.is_debug():
+        for warning in mount_warnings(config, has_selinux=host.has_selinux):
+            log.debug(warning)
     record = ContainerRecord(
         container_id=options.container_id,
         oci_version=config.oci_version,

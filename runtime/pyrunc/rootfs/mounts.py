@@ -31,7 +31,7 @@ from pyrunc.rootfs.filesystems import FileSystem, emit_file_system, emit_mount_b
 from pyrunc.rootfs.host import emit_directory_mode
 from pyrunc.rootfs.idmaps import IdMap, id_map_of
 from pyrunc.rootfs.mounting import ON_PROC, Mounting, emit_mode_of, inside_proc
-from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options
+from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options, words_without_effect
 from pyrunc.rootfs.paths import clean_path
 from pyrunc.rootfs.trees import emit_attributes, emit_clone, emit_propagation
 
@@ -91,6 +91,22 @@ def link_sources(config: Config, bundle: str) -> tuple[tuple[int, str], ...]:
     return tuple(
         (index, _source(bundle, mount)) for index, mount in enumerate(config.mounts) if "copy-symlink" in mount.options
     )
+
+
+def mount_warnings(config: Config, *, has_selinux: bool) -> list[str]:
+    """What is ignored, because the kernel or the spec ignores it."""
+    warnings = []
+    for index, mount in enumerate(config.mounts):
+        options = parse_mount_options(mount.options)
+        if is_bind(mount, options):
+            words = words_without_effect(mount.options)
+        else:
+            words = [word for word in mount.options if word in ("mand", "rmand")]  # gone since Linux 5.15
+        if words:
+            warnings.append(f"mounts[{index}] {mount.destination}: no effect here: {', '.join(words)}")
+    if config.linux.mount_label and not has_selinux:
+        warnings.append("linux.mountLabel: this host has no SELinux, ignoring")
+    return warnings
 
 
 def is_bind(mount: Mount, options: MountOptions) -> bool:

@@ -75,9 +75,13 @@ _SUPER_FLAGS = {
     "nolazytime": ("lazytime", False),
     "iversion": ("iversion", True),
     "noiversion": ("iversion", False),
+    # crun's.  A new file system has nothing mounted below it yet.
+    "rsync": ("sync", True),
+    "rasync": ("sync", False),
+    "rdirsync": ("dirsync", True),
 }
 # mandatory locking is gone since Linux 5.15, our baseline; silent only ever silenced the kernel's log
-_WITHOUT_EFFECT = ("defaults", "mand", "nomand", "silent", "loud")
+_WITHOUT_EFFECT = ("defaults", "mand", "nomand", "rmand", "rnomand", "silent", "loud")
 
 _RECURSIVE_FLAGS = {"r" + word: bits for word, bits in _FLAGS.items()}
 _RECURSIVE_ACCESS_TIMES = {"r" + word: choice for word, choice in _ACCESS_TIMES.items()}
@@ -248,6 +252,19 @@ def _split_pair(part: str) -> tuple[str, str | None]:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = value[1:-1]
     return key, value
+
+
+def words_without_effect(words: Sequence[str]) -> list[str]:
+    """What a bind mount has no use for: flags of a file system, and options that only a file system understands.
+
+    runc 1.1 and crun hand them to the kernel, which ignores them (mount(2), MS_BIND).
+    """
+    ignored = []
+    for word in words:
+        options = parse_mount_options([word])
+        if options.super_flags or options.data or word in ("mand", "rmand"):
+            ignored.append(word)
+    return ignored
 
 
 def known_words() -> tuple[str, ...]:

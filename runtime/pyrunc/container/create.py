@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posix
 import time
-from errno import ENOENT
 
 from ocispec.record import Record, replace
 from pyrunc import log
@@ -21,12 +20,13 @@ from pyrunc.cgroups.place import ContainerCgroup, planned
 from pyrunc.cgroups.resources import NO_DEVICES, plan_resources
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
+from pyrunc.container.links import source_links, with_links_resolved
 from pyrunc.container.notified import notify_caller, with_notify
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
 from pyrunc.errors import ConfigError, PyruncError, StageFailed, Unsupported, UsageError, during
 from pyrunc.jsonio import dumps
-from pyrunc.kernel.files import Fd, exists, is_link
+from pyrunc.kernel.files import Fd, exists
 from pyrunc.kernel.processes import boot_id, start_time
 from pyrunc.kernel.sockets import connect, send_descriptor
 from pyrunc.namespaces.join import open_namespaces
@@ -38,7 +38,7 @@ from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
 from pyrunc.process.plan import Birth, compile_create
 from pyrunc.program.operations import CALL, CHECK
-from pyrunc.rootfs.mounts import link_sources, mount_warnings
+from pyrunc.rootfs.mounts import mount_warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,19 +175,9 @@ def compile_prepared(prepared: Prepared, options: CreateOptions, joined: tuple[s
         no_pivot=options.no_pivot,
         no_new_keyring=options.no_new_keyring,
         preserve_fds=options.preserve_fds + listen,
-        source_links=_source_links(prepared.bundle),
+        source_links=source_links(prepared.bundle),
     )
     return wanted, compile_create(wanted)
-
-
-def _source_links(bundle: Bundle) -> dict[int, str]:
-    """What copy-symlink is to copy: sources that are links.  Anything else is bound as ever."""
-    links = {}
-    for index, source in link_sources(bundle.config, bundle.path):
-        with during(f"mounts[{index}].source: look at {source}"):
-            if is_link(source):
-                links[index] = posix.readlink(source)
-    return links
 
 
 def compile_bundle(bundle_path: str, options: CreateOptions) -> tuple[Prepared, Plan]:
@@ -260,11 +250,12 @@ def _make(
     try:
         return _start(starting, wanted, plan, opened)
     except StageFailed as error:
-        resolved = _with_links_resolved(prepared, plan, error)
-        if resolved is None:
+        bundle = with_links_resolved(prepared.bundle, plan, error)
+        if bundle is None:
             raise
         log.debug(f"trying again with the dangling links in destinations resolved: {error}")
-    return _start(starting, *compile_prepared(replace(resolved, cgroup=cgroup), options, wanted.joined), opened)
+    again = replace(prepared, bundle=bundle, cgroup=cgroup)
+    return _start(starting, *compile_prepared(again, options, wanted.joined), opened)
 
 
 def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Created:
@@ -290,18 +281,6 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
             error.trail.insert(0, "error during container init")
             raise
     return made[0]
-
-
-def _with_links_resolved(prepared: Prepared, plan: Plan, error: StageFailed) -> Prepared | None:
-    """What to try next, for a stage that met a dangling link before any hook ran; None when there is none."""
-    if error.errno != ENOENT or error.operation >= plan.first_hook_operation:
-        return None
-    from pyrunc.rootfs.dangling import with_links_resolved  # few containers need it
-
-    bundle = prepared.bundle
-    with during(f"root.path {bundle.rootfs}: resolve links"):
-        config = with_links_resolved(bundle.config, bundle.rootfs)
-    return None if config is None else replace(prepared, bundle=replace(bundle, config=config))
 
 
 def _refuse_systemd() -> None:

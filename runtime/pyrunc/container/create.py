@@ -32,7 +32,7 @@ from pyrunc.kernel.sockets import connect, send_descriptor
 from pyrunc.namespaces.join import open_namespaces
 from pyrunc.namespaces.plan import plan_namespaces
 from pyrunc.process.credentials import credential_warnings
-from pyrunc.process.descriptors import namespace
+from pyrunc.process.descriptors import device, namespace
 from pyrunc.process.hooks import run_hooks
 from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
@@ -261,6 +261,9 @@ def _make(
 def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Created:
     """The stage, from its start to where it waits for `start`."""
     open_for_stage(opened, plan, wanted, starting.fifo, starting.console)
+    for node in plan.nodes:
+        with during(f"linux.devices[{node.index}] {node.path}: make the device"):
+            opened.own(device(node.index), starting.directory.make_node(node))
     record = replace(starting.record, start_failures=_start_failures(plan))
     made: list[Created] = []
 
@@ -280,6 +283,8 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
         except StageFailed as error:
             error.trail.insert(0, "error during container init")
             raise
+    for node in plan.nodes:
+        starting.directory.remove_node(node)
     return made[0]
 
 

@@ -48,6 +48,9 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
         yield Step(name="clone source", place=f"mounts[{one.index}].source", doing=f"clone the {words} at {one.path}")
         if one.id_map is not None:
             yield Step(name="map ids", place=one.id_map.place, doing=f"map its ids: {_maps(one.id_map)}")
+    for node in plan.nodes:
+        doing = f"make the device {node.path}, mode {node.mode:o}, owner {node.uid}:{node.gid}"
+        yield Step(name="make device", place=f"linux.devices[{node.index}]", doing=doing)
     yield Step(name="start stage", doing=f"clone3 the sealed stage: {integer('namespaces', plan.clone_flags)}")
 
 

@@ -26,13 +26,23 @@ from pyrunc.namespaces.plan import check_ranges
 from pyrunc.namespaces.sysctl import emit_sysctls
 from pyrunc.process import birth, sync
 from pyrunc.process.credentials import emit_make_directory
-from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, Descriptors, namespace, preserved, source
+from pyrunc.process.descriptors import (
+    CONSOLE,
+    EXEC_FIFO,
+    FIRST,
+    ROOTFS,
+    Descriptors,
+    device,
+    namespace,
+    preserved,
+    source,
+)
 from pyrunc.process.hooks_inside import emit_hooks
 from pyrunc.process.limits import emit_oom_score_adj
 from pyrunc.process.payload import emit_execution, emit_payload
 from pyrunc.program.builder import Program
 from pyrunc.rootfs.console import emit_console
-from pyrunc.rootfs.devices import emit_devices
+from pyrunc.rootfs.devices import emit_devices, wanted_nodes
 from pyrunc.rootfs.idmaps import is_id_mapped
 from pyrunc.rootfs.inputs import RootfsInputs
 from pyrunc.rootfs.masks import emit_masks, emit_readonly_root
@@ -49,6 +59,7 @@ if TYPE_CHECKING:
     from pyrunc.kernel.host import Host
     from pyrunc.namespaces.plan import NamespacePlan
     from pyrunc.program.operations import Pointer
+    from pyrunc.rootfs.devices import DeviceNode
     from pyrunc.rootfs.idmaps import IdMap
     from pyrunc.rootfs.mounts import Source
 
@@ -87,6 +98,7 @@ class Plan(Record):
     home: Pointer | None  # where the answer to READY goes, if the container's passwd is to say what HOME is
     hook_state: Pointer | None  # where the answer to RUNTIME_HOOKS goes, if the container has hooks of its own
     sources: tuple[Source, ...]  # bind sources that the parent opens
+    nodes: tuple[DeviceNode, ...]  # device nodes that it makes
     first_hook_operation: int  # no hook has run before it
     first_start_operation: int  # operations from here on happen at `start`
 
@@ -97,7 +109,7 @@ def compile_create(wanted: Birth) -> Plan:
     p = Program()
     descriptors = Descriptors()
     fifo = descriptors.add(EXEC_FIFO)
-    inputs, sources = _rootfs_inputs(wanted, descriptors)
+    inputs, sources, nodes = _rootfs_inputs(wanted, descriptors)
     joined = {kind: descriptors.add(namespace(kind)) for kind in wanted.joined}
     has_inner_hooks = bool(wanted.config.hooks.create_container or wanted.config.hooks.start_container)
     output = descriptors.add(HOOK_OUTPUT) if has_inner_hooks else -1
@@ -132,12 +144,15 @@ def compile_create(wanted: Birth) -> Plan:
         home=payload.home,
         hook_state=hook_state,
         sources=sources,
+        nodes=nodes,
         first_hook_operation=first_hook_operation,
         first_start_operation=first_start_operation,
     )
 
 
-def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInputs, tuple[Source, ...]]:
+def _rootfs_inputs(
+    wanted: Birth, descriptors: Descriptors
+) -> tuple[RootfsInputs, tuple[Source, ...], tuple[DeviceNode, ...]]:
     spaces = wanted.namespaces
     inputs = RootfsInputs(
         config=wanted.config,
@@ -150,6 +165,7 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         cgroups=wanted.host.cgroups,
         cgroup_paths=_cgroup_paths(wanted),
         source_fds={},
+        device_fds={},
         source_links=wanted.source_links,
         rootfs_fd=-1,
         console_fd=descriptors.add(CONSOLE) if wanted.has_console_socket else -1,
@@ -162,15 +178,18 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
     # The uid 0 of a user namespace may be nobody on the way to a source: a privileged parent opens those (runc too).
     opens_all = spaces.has("user") and wanted.host.euid == 0 and not wanted.host.in_user_namespace
     if not opens_all and not any(is_id_mapped(mount) for mount in wanted.config.mounts):
-        return inputs, ()
+        return inputs, (), ()
     sources = tuple(one for one in wanted_sources(inputs) if opens_all or one.id_map is not None)
     for one in sources:
         check_id_map(one.id_map, wanted.host)
         inputs.source_fds[one.index] = descriptors.add(source(one.index))
+    nodes = wanted_nodes(wanted.config) if opens_all and spaces.is_new("user") else ()
+    for node in nodes:
+        inputs.device_fds[node.index] = descriptors.add(device(node.index))
     if opens_all and spaces.is_new("mount"):
         rootfs_fd = descriptors.add(ROOTFS)
         inputs = replace(inputs, rootfs_fd=rootfs_fd)
-    return inputs, sources
+    return inputs, sources, nodes
 
 
 def check_id_map(wanted: IdMap | None, host: Host) -> None:
@@ -184,9 +203,9 @@ def check_id_map(wanted: IdMap | None, host: Host) -> None:
 
 
 def _spare_descriptor(wanted: Birth) -> int:
-    """Above everything the stage is given (a source a mount at most) and will have open at one time."""
-    given = FIRST + len(wanted.config.mounts) + len(wanted.joined) + wanted.preserve_fds
-    return given + _OPEN_AT_ONE_TIME
+    """Above everything the stage is given (at most one for a mount or a device) and will have open at one time."""
+    listed = len(wanted.config.mounts) + len(wanted.config.linux.devices)
+    return FIRST + listed + len(wanted.joined) + wanted.preserve_fds + _OPEN_AT_ONE_TIME
 
 
 def _cgroup_paths(wanted: Birth) -> tuple[str, ...]:

@@ -91,7 +91,15 @@ def _is_number(text: str) -> bool:
 
 
 def _host_id(place: str, text: str, inside: int, own: Sequence[IDMapping]) -> int:
-    for mapping in own:
+    found = id_outside(own, inside)
+    if found is None:
+        raise ConfigError(f"{place}.options: idmap={text}: the container's user namespace does not map {inside}")
+    return found
+
+
+def id_outside(mappings: Sequence[IDMapping], inside: int) -> int | None:
+    """The host's id for one of the container's; None if it has none."""
+    for mapping in mappings:
         if mapping.container_id <= inside < mapping.container_id + mapping.size:
             return mapping.host_id + inside - mapping.container_id
-    raise ConfigError(f"{place}.options: idmap={text}: the container's user namespace does not map {inside}")
+    return None

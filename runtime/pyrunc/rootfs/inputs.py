@@ -23,6 +23,7 @@ class RootfsInputs(Record):
     cgroups: tuple[CgroupHierarchy, ...]
     cgroup_paths: tuple[str, ...]  # the container's cgroup below each hierarchy's mount point, "" if none
     source_fds: dict[int, int] = {}  # index in mounts -> a detached copy of its source, opened by the parent
+    device_fds: dict[int, int] = {}  # index in linux.devices -> a detached mount of a node that the parent made
     source_links: dict[int, str] = {}  # index in mounts -> the link that its source is, for copy-symlink
     rootfs_fd: int = -1  # the same for the rootfs
     console_fd: int = -1  # the connected console socket

@@ -32,7 +32,7 @@ from pyrunc.kernel.constants import (
 )
 from pyrunc.kernel.host import Host
 from pyrunc.process import sync
-from pyrunc.process.copyup import CopyUp, HandedOver, IdMaps
+from pyrunc.process.copyup import USERS, CopyUp, HandedOver, IdMaps
 from pyrunc.process.descriptors import Descriptors
 from pyrunc.process.spawn import Stage
 from pyrunc.program.builder import Program
@@ -278,4 +278,4 @@ def copy_up(stage: Stage, index: int, *, has_user_namespace: bool) -> None:
         message = stage.receive()
         assert message is not None
         assert message[0].number == sync.COPY_UP
-        copying.run(handed, IdMaps(stage.pid))
+        copying.run(handed, IdMaps(stage.pid, handed.files[USERS]))

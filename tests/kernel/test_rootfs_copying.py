@@ -3,6 +3,8 @@
 import os
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -223,3 +225,19 @@ def test_a_path_that_is_too_long_is_said(box: Box) -> None:
     os.close(deep)
     with pytest.raises((KernelError, StageFailed), match="ENAMETOOLONG"):
         box.run("true", (*USUAL, tmpfs("/data", "tmpcopyup")))
+
+
+def test_ids_stay_where_no_user_namespace_is_entered() -> None:
+    """In a user namespace, as podman without root is: uid_map would tell the ids of the one above."""
+    script = """
+from pyrunc.kernel.files import Fd, open_file
+from pyrunc.process.copyup import IdMaps
+import os
+print(IdMaps(os.getpid(), open_file("/proc/self/ns/user", os.O_RDONLY))(0, 5))
+"""
+    inside = ["unshare", "--user", "--map-root-user"]
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [*inside, sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    assert result.stdout == "(0, 5)\n"

@@ -5,6 +5,7 @@ The second stage joins the container's cgroup and user namespace and nothing els
 
 from __future__ import annotations
 
+import posix
 from errno import EINVAL
 
 from ocispec.record import Record
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 SOURCE = "copied directory"
 TMPFS = "tmpfs"
 USERS = "user namespace"
+_IDENTITY = [(0, 0, (1 << 32) - 1)]
 _OVERFLOW_ID = 65534  # what an id without a mapping is inside: user_namespaces(7)
 # A program is sent when it has this much: what one more entry adds stays below the stage's limits.
 _MANY_ENTRIES = 512
@@ -68,11 +70,15 @@ class HandedOver:
 
 
 class IdMaps:
-    """(uid, gid) of ours -> of the user namespace that a process is in."""
+    """(uid, gid) of ours -> of the user namespace `users`, in which the process `pid` is."""
 
-    def __init__(self, pid: int) -> None:
-        self._uids = parse_map(read_file(f"/proc/{pid}/uid_map"))
-        self._gids = parse_map(read_file(f"/proc/{pid}/gid_map"))
+    def __init__(self, pid: int, users: Fd) -> None:
+        self._uids = self._gids = _IDENTITY
+        theirs, ours = posix.fstat(users.number), posix.stat("/proc/self/ns/user")
+        # To a process of the same namespace the file tells the ids of the one above: user_namespaces(7).
+        if (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino):
+            self._uids = parse_map(read_file(f"/proc/{pid}/uid_map"))
+            self._gids = parse_map(read_file(f"/proc/{pid}/gid_map"))
 
     def __call__(self, uid: int, gid: int) -> tuple[int, int]:
         return id_inside(self._uids, uid), id_inside(self._gids, gid)

@@ -160,7 +160,7 @@ class Parent:
         self.stage.answer(inside.ljust(self.plan.hook_state.size))  # JSON may end in spaces
 
     def _hand_over(self, index: int) -> None:
-        from pyrunc.process.copyup import CopyUp, HandedOver, IdMaps  # few containers need it
+        from pyrunc.process.copyup import USERS, CopyUp, HandedOver, IdMaps  # few containers need it
 
         wanted = self.wanted
         copying = CopyUp(
@@ -174,7 +174,7 @@ class Parent:
         self.stage.answer()
         with HandedOver(self.stage.socket) as handed:
             self._next(sync.COPY_UP)
-            copying.run(handed, IdMaps(self.stage.pid))
+            copying.run(handed, IdMaps(self.stage.pid, handed.files[USERS]))
         self.stage.answer()
 
     def _ready(self, _value: int) -> None:

@@ -61,6 +61,31 @@ def test_recursive_attributes_reach_the_mounts_below(box: Box) -> None:
         assert {"ro", "nosuid", "noatime"} <= mount_of(info, path)[0]
 
 
+RECURSIVE = {
+    "rro": ("ro", "rw"), "rnosuid": ("nosuid", ""), "rnodev": ("nodev", ""), "rnoexec": ("noexec", ""),
+    "rnodiratime": ("nodiratime", ""), "rnosymfollow": ("nosymfollow", ""), "rnoatime": ("noatime", "relatime"),
+    "rrelatime": ("relatime", "noatime"), "rstrictatime": ("", "relatime"), "ratime": ("relatime", "noatime"),
+    "rnorelatime": ("relatime", "noatime"), "rnostrictatime": ("relatime", "noatime"), "rrw": ("rw", "ro"),
+    "rsuid": ("", "nosuid"), "rdev": ("", "nodev"), "rexec": ("", "noexec"), "rdiratime": ("", "nodiratime"),
+    "rsymfollow": ("", "nosymfollow"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", RECURSIVE)
+@pytest.mark.parametrize("before", ["", "all"])
+def test_every_recursive_word(box: Box, word: str, before: str) -> None:
+    """On mounts without and with everything set: a choice of access times must clear the other (runc 1.3.5)."""
+    present, absent = RECURSIVE[word]
+    all_words = ("nosuid", "nodev", "noexec", "nodiratime", "nosymfollow", "noatime", "ro") if before else ()
+    below = Mount(destination="/a/b", type="tmpfs", source="b", options=all_words)
+    late = bind("/a", "", "bind", "remount", *all_words)  # a read-only one gets no mount points
+    info = box.run(INFO, (*USUAL, tmpfs("/a"), below, late, bind("/x", box.rootfs / "a", "rbind", word)))
+    for path in ("/x", "/x/b"):
+        shown = mount_of(info, path)[0]
+        assert not present or present in shown
+        assert absent not in shown
+
+
 def test_a_bind_leaves_out_what_is_below_and_an_rbind_does_not(box: Box) -> None:
     mounts = (*USUAL, tmpfs("/a"), tmpfs("/a/b"), bind("/one", box.rootfs / "a", "bind"))
     info = box.run(INFO, (*mounts, bind("/all", box.rootfs / "a", "rbind")))

@@ -21,6 +21,7 @@ from pyrunc.cgroups.resources import NO_DEVICES, plan_resources
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
 from pyrunc.container.links import source_links, with_links_resolved
+from pyrunc.container.nodes import make_nodes, remove_nodes
 from pyrunc.container.notified import notify_caller, with_notify
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
@@ -32,7 +33,7 @@ from pyrunc.kernel.sockets import connect, send_descriptor
 from pyrunc.namespaces.join import open_namespaces
 from pyrunc.namespaces.plan import plan_namespaces
 from pyrunc.process.credentials import credential_warnings
-from pyrunc.process.descriptors import device, namespace
+from pyrunc.process.descriptors import namespace
 from pyrunc.process.hooks import run_hooks
 from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
@@ -254,6 +255,7 @@ def _make(
         if bundle is None:
             raise
         log.debug(f"trying again with the dangling links in destinations resolved: {error}")
+    remove_nodes(directory, plan.nodes)
     again = replace(prepared, bundle=bundle, cgroup=cgroup)
     return _start(starting, *compile_prepared(again, options, wanted.joined), opened)
 
@@ -261,9 +263,7 @@ def _make(
 def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Created:
     """The stage, from its start to where it waits for `start`."""
     open_for_stage(opened, plan, wanted, starting.fifo, starting.console)
-    for node in plan.nodes:
-        with during(f"linux.devices[{node.index}] {node.path}: make the device"):
-            opened.own(device(node.index), starting.directory.make_node(node))
+    make_nodes(starting.directory, plan.nodes, opened)
     record = replace(starting.record, start_failures=_start_failures(plan))
     made: list[Created] = []
 
@@ -283,8 +283,7 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
         except StageFailed as error:
             error.trail.insert(0, "error during container init")
             raise
-    for node in plan.nodes:
-        starting.directory.remove_node(node)
+    remove_nodes(starting.directory, plan.nodes)
     return made[0]
 
 

@@ -19,16 +19,10 @@ from pyrunc.errors import PyruncError, StateError, during
 from pyrunc.jsonio import JsonError, dumps, loads
 from pyrunc.kernel.constants import O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY
 from pyrunc.kernel.files import Fd, read_file, replace_file
-from pyrunc.kernel.mounts import allow_devices, clone_tree
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyrunc.rootfs.devices import DeviceNode
 
 STATE_FILE = "state.json"
 EXEC_FIFO = "exec.fifo"
 NOTIFY_DIRECTORY = "notify"
-NODE = "node"  # with an index in linux.devices: there until the container has it
 # others may write: the stage opens it by descriptor as whatever user the container has (fifo(7), chmod(2))
 _FIFO_MODE = 0o622
 _MAX_STATE = 16 << 20
@@ -141,30 +135,6 @@ class Directory:
             posix.mkfifo(EXEC_FIFO, _FIFO_MODE, dir_fd=self.fd.number)
             posix.chmod(f"{self.path}/{EXEC_FIFO}", _FIFO_MODE)  # whatever the umask is
             return Fd(posix.open(EXEC_FIFO, O_PATH | O_NOFOLLOW | O_CLOEXEC, dir_fd=self.fd.number))
-
-    def make_node(self, node: DeviceNode) -> Fd:
-        """A device node as a detached mount.  What has no name any more cannot be mounted: `remove_node` comes later.
-
-        The host's own node at the same path, where we may not make one (EPERM: no CAP_MKNOD).
-        """
-        self.remove_node(node)  # of a first attempt
-        path = f"{self.path}/{NODE}{node.index}"
-        try:
-            posix.mknod(path, node.kind, node.number)
-        except PermissionError:  # EPERM
-            return clone_tree(node.path, recursive=False)
-        posix.chown(path, node.uid, node.gid)
-        posix.chmod(path, node.mode)
-        tree = clone_tree(path, recursive=False)
-        allow_devices(tree)
-        return tree
-
-    def remove_node(self, node: DeviceNode) -> None:
-        """Its name; who has it mounted keeps it."""
-        try:
-            posix.unlink(f"{NODE}{node.index}", dir_fd=self.fd.number)
-        except FileNotFoundError:  # ENOENT: it was the host's
-            pass
 
     def remove_fifo(self) -> None:
         try:

@@ -132,7 +132,7 @@ class CopyUp(Record):
             if entries is None:
                 break
             for first in range(0, len(entries), _MANY_ENTRIES):
-                if len(p.operations) > _ENOUGH_OPERATIONS or len(p.data) > _ENOUGH_DATA:
+                if len(p) > _ENOUGH_OPERATIONS or len(p.data) > _ENOUGH_DATA:
                     yield p, descriptors
                     p, descriptors, copying = self._begin(ids)
                 with p.at(self.place, self.destination):

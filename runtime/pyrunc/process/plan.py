@@ -241,7 +241,7 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> 
     emit_devices(p, root, inputs)
     if wanted.process.terminal:
         emit_console(p, root, inputs)
-    first_hook_operation = len(p.operations)
+    first_hook_operation = len(p)
     hook_state = None
     hooks = config.hooks
     if output >= 0:

@@ -34,7 +34,7 @@ class IdMap(Record):
 
 def is_id_mapped(mount: Mount) -> bool:
     """Whether it could be: cheap, and asked of every mount."""
-    return bool(mount.uid_mappings or mount.gid_mappings or any("idmap" in word for word in mount.options))
+    return bool(mount.uid_mappings or mount.gid_mappings) or "idmap" in ",".join(mount.options)
 
 
 def id_map_of(place: str, mount: Mount, options: MountOptions, linux: Linux) -> IdMap | None:

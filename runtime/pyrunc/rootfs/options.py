@@ -180,9 +180,18 @@ def parse_mount_options(words: Sequence[str]) -> MountOptions:
     """Never fails: what is unknown is data, and the file system judges it."""
     options = MountOptions()
     for word in words:
-        if not (_parse_flag(options, word) or _parse_other(options, word)):
+        if "=" in word:  # no word of ours has it, but for crun's maps
+            _parse_data(options, word)
+        elif not (_parse_flag(options, word) or _parse_other(options, word)):
             options.data.extend(split_data(word))
     return options
+
+
+def _parse_data(options: MountOptions, word: str) -> None:
+    if word.startswith(("idmap=", "ridmap=")):
+        options.idmap, _equals, options.id_ranges = word.partition("=")
+    else:
+        options.data.extend(split_data(word))
 
 
 def _parse_flag(options: MountOptions, word: str) -> bool:
@@ -220,8 +229,6 @@ def _parse_other(options: MountOptions, word: str) -> bool:
         setattr(options, _LINKS[word], True)
     elif word in ("idmap", "ridmap"):
         options.idmap = word
-    elif word.startswith(("idmap=", "ridmap=")):
-        options.idmap, _equals, options.id_ranges = word.partition("=")
     else:
         return word in _WITHOUT_EFFECT
     return True

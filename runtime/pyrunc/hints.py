@@ -18,6 +18,7 @@ HINTS: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (EPERM, ("mknod",), "device nodes cannot be made in a user namespace or under a device cgroup that forbids them"),
     (EPERM, ("keyring",), "a seccomp profile around pyrunc may forbid keyctl: try --no-new-keyring"),
     (EPERM, ("setgroups",), "in a user namespace with one mapping setgroups is forbidden: leave additionalGids out"),
+    (EINVAL, ("tmpcopyup: copy ",), "its owner must have an id in the container's user namespace"),
     (EINVAL, ("map the ids",), "id-mapped mounts need a file system that supports them (tmpfs since Linux 6.3)"),
     (EPERM, ("map the ids",), "what is id-mapped already, or was mounted in another user namespace, cannot be"),
     (EINVAL, ("pivot_root",), "pivot_root cannot leave a ramdisk: try --no-pivot"),

@@ -167,6 +167,15 @@ def test_destination_behind_dangling_links(runtime: Runtime, bundle: Bundle, sou
     assert " /nowhere/yet " in out
 
 
+def test_a_file_over_a_dangling_link(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    """/etc/resolv.conf of Debian's and Ubuntu's images, over which every engine binds its own."""
+    (bundle.rootfs / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    mount(bundle, "/etc/resolv.conf", source / "file", "rbind", "ro")
+    assert runtime.script(bundle, "cat /etc/resolv.conf; [ -L /etc/resolv.conf ] && echo link") == "content\nlink\n"
+    assert runtime.script(bundle, "cat /run/systemd/resolve/stub-resolv.conf") == "content\n"
+    assert (bundle.rootfs / "etc/resolv.conf").is_symlink()
+
+
 def test_dangling_link_in_a_user_namespace(runtime: Runtime, bundle: Bundle, source: Path) -> None:
     (bundle.rootfs / "link").symlink_to("/missing")
     in_user_namespace(bundle)

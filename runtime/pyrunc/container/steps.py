@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ocispec.record import Record
 from pyrunc.process.limits import limits_of
-from pyrunc.process.sync import MAP_IDS, READY, RUNTIME_HOOKS
+from pyrunc.process.sync import COPY_UP, MAP_IDS, READY, RUNTIME_HOOKS
 from pyrunc.program.signatures import integer
 
 TYPE_CHECKING = False
@@ -70,6 +70,10 @@ def _at_sync_points(prepared: Prepared, plan: Plan) -> Iterator[Step]:
         for name, mappings in (("uid", config.linux.uid_mappings), ("gid", config.linux.gid_mappings)):
             doing = f"map ids: {_ranges(mappings)}"
             yield Step(name=f"{name} map", place=f"linux.{name}Mappings", doing=doing, sync=MAP_IDS)
+    for index, mount in enumerate(config.mounts):
+        if "tmpcopyup" in mount.options:
+            doing = f"have a second stage copy what {mount.destination} holds, if anything, into the tmpfs"
+            yield Step(name="copy up", place=f"mounts[{index}]", doing=doing, sync=COPY_UP)
     for kind, hooks in (("prestart", config.hooks.prestart), ("createRuntime", config.hooks.create_runtime)):
         for index, hook in enumerate(hooks):
             yield Step(

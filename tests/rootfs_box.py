@@ -268,6 +268,7 @@ def copy_up(stage: Stage, index: int, *, has_user_namespace: bool) -> None:
     copying = CopyUp(
         place=f"mounts[{index}]",
         destination="copied",
+        process=Process(args=("sh",), cwd="/", user=User(uid=0, gid=0)),
         host=Host(euid=0, egid=0, machine=MACHINE, in_user_namespace=False, cgroups=()),
         cgroup=ContainerCgroup(hierarchies=()),
         cgroup_directory=-1,

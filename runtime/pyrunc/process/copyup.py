@@ -20,6 +20,7 @@ from pyrunc.namespaces.users import parse_map
 from pyrunc.process import birth
 from pyrunc.process.descriptors import Descriptors
 from pyrunc.process.hooks import describe_status
+from pyrunc.process.limits import emit_oom_score_adj
 from pyrunc.process.spawn import Stage
 from pyrunc.program.builder import Program
 from pyrunc.program.operations import NEXT
@@ -29,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ocispec.config import Process
     from pyrunc.cgroups.place import ContainerCgroup
     from pyrunc.kernel.files import Fd
     from pyrunc.kernel.host import Host
@@ -97,6 +99,7 @@ class CopyUp(Record):
 
     place: str  # in config.json
     destination: str
+    process: Process  # whom the OOM killer shall take for it
     host: Host
     cgroup: ContainerCgroup
     cgroup_directory: int  # of version 2, or -1
@@ -145,6 +148,7 @@ class CopyUp(Record):
         descriptors = Descriptors()
         source, tmpfs, users = (descriptors.add(name) for name in (SOURCE, TMPFS, USERS))
         birth.emit_birth(p, self.host.ignored_signals)
+        emit_oom_score_adj(p, self.process)
         emit_join(p, self.cgroup)
         birth.emit_not_dumpable(p)
         if self.has_user_namespace:

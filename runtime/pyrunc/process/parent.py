@@ -166,6 +166,7 @@ class Parent:
         copying = CopyUp(
             place=f"mounts[{index}]",
             destination=wanted.config.mounts[index].destination,
+            process=wanted.process,
             host=wanted.host,
             cgroup=wanted.cgroup,
             cgroup_directory=self._cgroup_directory,

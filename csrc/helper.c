@@ -157,6 +157,17 @@ int64_t pyrunc_open_tree(int directory, const char *path, uint32_t flags)
 	return result_of(syscall(SYS_open_tree, directory, path, flags | OPEN_TREE_CLOEXEC));
 }
 
+int64_t pyrunc_mount_setattr(int tree, uint32_t flags, uint64_t sets, uint64_t clears, int user_namespace)
+{
+	struct mount_attr attributes = {.attr_set = sets, .attr_clr = clears};
+
+	if (user_namespace >= 0) {
+		attributes.attr_set |= MOUNT_ATTR_IDMAP;
+		attributes.userns_fd = (uint64_t)user_namespace;
+	}
+	return result_of(syscall(SYS_mount_setattr, tree, "", flags | AT_EMPTY_PATH, &attributes, sizeof(attributes)));
+}
+
 int64_t pyrunc_file_system_magic(int descriptor)
 {
 	struct statfs status;

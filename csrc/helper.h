@@ -26,6 +26,9 @@ int64_t pyrunc_openat2(int directory, const char *path, uint64_t flags, uint64_t
 /* open_tree(2), Linux 5.2; OPEN_TREE_CLOEXEC is added. */
 int64_t pyrunc_open_tree(int directory, const char *path, uint32_t flags);
 
+/* mount_setattr(2), Linux 5.12, of what `tree` stands for; 0 or AT_RECURSIVE.  `user_namespace` -1: no MOUNT_ATTR_IDMAP. */
+int64_t pyrunc_mount_setattr(int tree, uint32_t flags, uint64_t sets, uint64_t clears, int user_namespace);
+
 /* f_type of fstatfs(2): the magic number of the file system a descriptor is on. */
 int64_t pyrunc_file_system_magic(int descriptor);
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ocispec.config import Config, Mount, Process, Root, User
 from ocispec.linux import Linux
+from pyrunc.cgroups.place import ContainerCgroup
 from pyrunc.errors import StageFailed
 from pyrunc.kernel.constants import (
     CLONE_NEWCGROUP,
@@ -29,6 +30,9 @@ from pyrunc.kernel.constants import (
     MS_REC,
     MS_SHARED,
 )
+from pyrunc.kernel.host import Host
+from pyrunc.process import sync
+from pyrunc.process.copyup import USERS, CopyUp, HandedOver, IdMaps
 from pyrunc.process.descriptors import Descriptors
 from pyrunc.process.spawn import Stage
 from pyrunc.program.builder import Program
@@ -156,6 +160,8 @@ class Box:
             "has_network_namespace": False,
             "cgroups": (),
             "cgroup_paths": (),
+            "sync_hand_over": sync.HAND_OVER,
+            "sync_copy_up": sync.COPY_UP,
         }
         return RootfsInputs(**{**values, **changes})
 
@@ -204,7 +210,7 @@ def namespaces_of(inputs: RootfsInputs) -> int:
 def emit_user_namespace(p: Program, inputs: RootfsInputs) -> None:
     """First the user namespace, in which the execve(2) of the stage would have cost its capabilities, then the rest."""
     p.call("unshare", CLONE_NEWUSER, doing="make a user namespace")
-    p.sync(1, "maps")
+    p.sync(sync.MAP_IDS, "maps")
     p.call("setresgid", 0, 0, 0)
     p.call("setresuid", 0, 0, 0)
     p.call("unshare", namespaces_of(inputs), doing="make the other namespaces")
@@ -238,12 +244,17 @@ def run_inputs(inputs: RootfsInputs, script: str, fds: dict[str, int], id_map: s
 
 
 def run_program(p: Program, descriptors: Descriptors, opened: dict[str, int], flags: int, id_map: str = MAP) -> None:
+    """The parent's part is played as process/parent.py does it, without a cgroup."""
     stage = Stage(p, MACHINE, descriptors)
     try:
         stage.start(opened, flags, -1)
-        while stage.receive() is not None:
-            for kind in ("gid", "uid"):
-                Path(f"/proc/{stage.pid}/{kind}_map").write_text(id_map)
+        while (message := stage.receive()) is not None:
+            if message[0].number == sync.MAP_IDS:
+                for kind in ("gid", "uid"):
+                    Path(f"/proc/{stage.pid}/{kind}_map").write_text(id_map)
+            else:
+                assert message[0].number == sync.HAND_OVER
+                copy_up(stage, message[1], has_user_namespace=not flags)
             stage.answer()
         os.waitpid(stage.pid, 0)
         stage.pid = 0
@@ -251,3 +262,21 @@ def run_program(p: Program, descriptors: Descriptors, opened: dict[str, int], fl
         stage.kill()
         stage.socket.close()
         stage.pidfd.close()
+
+
+def copy_up(stage: Stage, index: int, *, has_user_namespace: bool) -> None:
+    copying = CopyUp(
+        place=f"mounts[{index}]",
+        destination="copied",
+        process=Process(args=("sh",), cwd="/", user=User(uid=0, gid=0)),
+        host=Host(euid=0, egid=0, machine=MACHINE, in_user_namespace=False, cgroups=()),
+        cgroup=ContainerCgroup(hierarchies=()),
+        cgroup_directory=-1,
+        has_user_namespace=has_user_namespace,
+    )
+    stage.answer()
+    with HandedOver(stage.socket) as handed:
+        message = stage.receive()
+        assert message is not None
+        assert message[0].number == sync.COPY_UP
+        copying.run(handed, IdMaps(stage.pid, handed.files[USERS]))

@@ -205,3 +205,32 @@ def test_removal_does_not_wait(podman: Podman, service: str) -> None:
     began = time.monotonic()
     podman("rm", "--force", "--time", "0", service).ok()
     assert time.monotonic() - began < 10
+
+
+def test_tmpfs_over_a_directory_with_content(podman: Podman) -> None:
+    """Podman asks for tmpcopyup with every tmpfs, those of --read-only too; with and without a user namespace."""
+    script = "ls -lnR /etc; echo x >> /etc/passwd && echo written; touch /bin/x 2>/dev/null || echo read-only"
+    ids = ("--uidmap", "0:1:1000", "--gidmap", "0:1:1000") if podman.rootless else ("--uidmap", "0:100000000:1000")
+    for more in ((), ids):
+        before = podman.run(*more, "box", "sh", "-c", "ls -lnR /etc").ok().text
+        assert "passwd" in before
+        shown = podman.run("--read-only", "--tmpfs", "/etc", *more, "box", "sh", "-c", script).ok().text
+        assert names_and_owners(shown) >= names_and_owners(before)
+        assert shown.endswith("written\nread-only")
+
+
+def names_and_owners(listing: str) -> set[tuple[str, ...]]:
+    """Files and links of `ls -ln`, without times."""
+    rows = [line.split() for line in listing.splitlines() if line[:1] in ("-", "l")]
+    return {(row[0], row[2], row[3], row[8]) for row in rows if row[8] not in ("hosts", "resolv.conf", "hostname")}
+
+
+def test_id_mapped_volume(podman: Podman) -> None:
+    if podman.rootless:  # the kernel lets only root of the host map ids of a file system of the host's
+        return
+    volume = podman.top / "mapped"
+    volume.mkdir()
+    (volume / "file").touch()
+    ids = ("--uidmap", "0:100000000:1000", "--gidmap", "0:100000000:1000")
+    option = f"type=bind,source={volume},target=/volume,idmap"
+    assert podman.run(*ids, "--mount", option, "box", "stat", "-c", "%u %g", "/volume/file").ok().text == "0 0"

@@ -76,11 +76,12 @@ class KernelError(PyruncError):
 
 
 class StageFailed(PyruncError):
-    """The stage stopped at an operation.  `errno` is positive."""
+    """The stage stopped at an operation of its program, `operation` is the index.  `errno` is positive."""
 
-    def __init__(self, text: str, errno: int, *, hint: str = "") -> None:
+    def __init__(self, text: str, errno: int, *, hint: str = "", operation: int = -1) -> None:
         super().__init__(text, hint=hint)
         self.errno = errno
+        self.operation = operation
 
 
 def errno_words(errno: int) -> str:

@@ -79,6 +79,11 @@ def warning(message: str) -> None:
     _write(WARNING, message)
 
 
+def is_debug() -> bool:
+    """Whether debug lines are written: for what is costly to say."""
+    return LOG.debug
+
+
 def debug(message: str) -> None:
     if LOG.debug:
         _write(DEBUG, message)

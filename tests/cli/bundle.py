@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,20 @@ class Bundle:
 
     def save(self) -> None:
         (self.path / "config.json").write_text(json.dumps(self.config))
+
+
+def in_user_namespace(bundle: Bundle, host_id: int = 100000, size: int = 65536) -> None:
+    bundle.namespace("user")
+    mapping = [{"containerID": 0, "hostID": host_id, "size": size}]
+    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = mapping
+    # busybox is a hard link that other tests use
+    busybox = bundle.rootfs / "bin/busybox"
+    content = busybox.read_bytes()
+    busybox.unlink()
+    busybox.write_bytes(content)
+    busybox.chmod(0o755)
+    subprocess.run(["chown", "-hR", f"{host_id}:{host_id}", str(bundle.rootfs)], check=True)
+    for directory in bundle.path.resolve().parents:
+        if str(directory).startswith("/tmp/"):
+            directory.chmod(directory.stat().st_mode | 0o011)
+    bundle.path.chmod(0o755)

@@ -58,6 +58,27 @@ def test_flags_are_called_by_name(explained: dict[str, Any]) -> None:
     assert "CLONE_NEWNET|CLONE_NEWNS|CLONE_NEWPID" in host
 
 
+def test_what_the_host_does_for_mounts_and_devices(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.namespace("user")
+    mapping = [{"containerID": 0, "hostID": 1000, "size": 10}]
+    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = mapping
+    bundle.linux["devices"] = [{"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600, "uid": 2}]
+    bundle.mounts.append({"destination": "/a", "type": "tmpfs", "source": "a", "options": ["tmpcopyup"]})
+    options = ["bind", "idmap=uids=0-5-1;gids=6-7-8"]
+    bundle.mounts.append({"destination": "/b", "type": "bind", "source": "/b", "options": options})
+    bundle.save()
+    lines = runtime("explain", "-b", bundle.path).ok().lines
+    host = [" ".join(line.split()) for line in lines[: lines.index("mounts[0] /proc")]]
+    wanted = [
+        "mounts[6].source clone the mount at /b",
+        "mounts[6] map its ids: uid 0 5 1; gid 6 7 8",
+        "linux.devices[0] make the device /dev/x, mode 600, owner 1002:1000",
+        "at sync 6 (tmpcopyup: copy)",
+        "mounts[5] have a second stage copy what /a holds, if anything, into the tmpfs",
+    ]
+    assert [line for line in host if line in wanted] == wanted
+
+
 def test_as_text(runtime: Runtime, bundle: Bundle) -> None:
     bundle.save()
     lines = runtime("explain", "-b", bundle.path).ok().lines

@@ -71,6 +71,27 @@ def test_interrupted_from_the_keyboard(runtime: Runtime, bundle: Bundle) -> None
         runtime("state", container_id).failed("container does not exist")
 
 
+def test_killed_while_it_copies(runtime: Runtime, bundle: Bundle) -> None:
+    """tmpcopyup is done by a second stage: it ends with the runtime, as the first one does."""
+    (bundle.rootfs / "data").mkdir()
+    for number in range(64):
+        with (bundle.rootfs / f"data/{number}").open("wb") as file:
+            file.truncate(1 << 30)
+    options = ["tmpcopyup", "size=100g"]
+    bundle.mounts.append({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": options})
+    bundle.linux["resources"]["memory"] = {"limit": 2 << 30}
+    bundle.args("true")
+    bundle.save()
+    container_id = runtime.new_id()
+    argv = [PATH, "--root", str(runtime.state_root), "create", "--bundle", str(bundle.path), container_id]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: len(pids_of(container_id)) == 2)
+        process.kill()
+    wait_until(lambda: pids_of(container_id) == [])
+    runtime("delete", "--force", container_id).ok()
+    assert cgroups_of(container_id) == []
+
+
 def test_killed_at_any_time(runtime: Runtime, bundle: Bundle) -> None:
     """Forty moments spread over a create: whatever there is, delete --force removes it, and the id is free again."""
     bundle.args("true")

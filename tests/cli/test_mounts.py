@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli.bundle import in_user_namespace
 from cli.runtime import NAME, Runtime
 
 if TYPE_CHECKING:
@@ -87,6 +88,48 @@ def test_propagation(runtime: Runtime, bundle: Bundle, source: Path, word: str, 
         assert fields == [optional]
 
 
+def fill(directory: Path) -> None:
+    (directory / "deep").mkdir(parents=True)
+    (directory / "file").write_text("content\n")
+    (directory / "deep/link").symlink_to("../file")
+    (directory / "deep/file").write_text("below\n")
+    os.chown(directory / "file", 7, 8)
+    (directory / "file").chmod(0o4755)
+    (directory / "deep").chmod(0o750)
+
+
+def test_tmpcopyup(runtime: Runtime, bundle: Bundle) -> None:
+    """podman --read-only and --tmpfs ask for it with every tmpfs."""
+    fill(bundle.rootfs / "data")
+    bundle.config["root"]["readonly"] = True
+    mount(bundle, "/data", "tmpfs", "rw", "nosuid", "nodev", "tmpcopyup", kind="tmpfs")
+    script = "cd /data; stat -c '%n %a %u %g' file deep; cat deep/link deep/file; echo x > new; rm -r deep; ls"
+    assert runtime.script(bundle, script).split() == [
+        *("file", "4755", "7", "8"), *("deep", "750", "0", "0"), "content", "below", "file", "new",
+    ]  # fmt: skip
+    assert (bundle.rootfs / "data/deep/file").read_text() == "below\n"
+    assert not (bundle.rootfs / "data/new").exists()
+
+
+def test_tmpcopyup_in_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
+    fill(bundle.rootfs / "data")
+    in_user_namespace(bundle)
+    os.chown(bundle.rootfs / "data/file", 101000, 100007)
+    mount(bundle, "/data", "tmpfs", "tmpcopyup", kind="tmpfs")
+    assert runtime.script(bundle, "stat -c '%n %u %g' /data/file /data/deep").split() == [
+        *("/data/file", "1000", "7"), *("/data/deep", "0", "0"),
+    ]  # fmt: skip
+
+
+@pytest.mark.pyrunc_only("runc sets the limit after it has copied, and then cannot")
+def test_tmpcopyup_is_paid_by_the_container(runtime: Runtime, bundle: Bundle) -> None:
+    (bundle.rootfs / "data").mkdir()
+    (bundle.rootfs / "data/large").write_bytes(os.urandom(64 << 20))
+    bundle.linux["resources"]["memory"] = {"limit": 32 << 20}
+    mount(bundle, "/data", "tmpfs", "tmpcopyup", kind="tmpfs")
+    runtime.run(bundle).failed("/data: tmpcopyup: the process that copies: ")
+
+
 def test_order(runtime: Runtime, bundle: Bundle, source: Path) -> None:
     mount(bundle, "/mnt", "tmpfs", kind="tmpfs")
     mount(bundle, "/mnt/inner", source, "bind")
@@ -106,6 +149,169 @@ def test_destination_by_symlink_stays_inside(runtime: Runtime, bundle: Bundle, s
     (bundle.rootfs / "inside").mkdir()
     mount(bundle, "/link/deep", source, "bind")
     assert runtime.script(bundle, "cat /inside/deep/file") == "content\n"
+
+
+def test_destination_behind_dangling_links(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    """/var/run -> /run, and the image has no /run: what is missing is made where the links lead."""
+    (bundle.rootfs / "run").rmdir()
+    (bundle.rootfs / "var/run").symlink_to("/run")
+    (bundle.rootfs / "var/lock").symlink_to("../run/lock/deep")
+    (bundle.rootfs / "last").symlink_to("/nowhere/yet")
+    mount(bundle, "/var/run/secrets", source, "bind")
+    mount(bundle, "/var/lock/file", source / "file", "bind")
+    mount(bundle, "/last", "tmpfs", kind="tmpfs")
+    bundle.linux["devices"] = [device("/var/lock/null")]
+    script = "cat /run/secrets/file /run/lock/deep/file; stat -c %F /run/lock/deep/null; cat /proc/self/mountinfo"
+    out = runtime.script(bundle, script)
+    assert out.startswith("content\ncontent\ncharacter special file\n")
+    assert " /nowhere/yet " in out
+
+
+def test_a_file_over_a_dangling_link(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    """/etc/resolv.conf of Debian's and Ubuntu's images, over which every engine binds its own."""
+    (bundle.rootfs / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    mount(bundle, "/etc/resolv.conf", source / "file", "rbind", "ro")
+    assert runtime.script(bundle, "cat /etc/resolv.conf; [ -L /etc/resolv.conf ] && echo link") == "content\nlink\n"
+    assert runtime.script(bundle, "cat /run/systemd/resolve/stub-resolv.conf") == "content\n"
+    assert (bundle.rootfs / "etc/resolv.conf").is_symlink()
+
+
+def test_dangling_link_in_a_user_namespace(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    (bundle.rootfs / "link").symlink_to("/missing")
+    in_user_namespace(bundle)
+    mount(bundle, "/link/deep", source, "rbind")
+    assert runtime.script(bundle, "cat /missing/deep/file; stat -c %u /missing").split() == ["content", "0"]
+
+
+def test_dangling_link_in_a_tmpfs(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    """Debian's /var/lock -> /run/lock, with a tmpfs on /run."""
+    (bundle.rootfs / "var/lock").symlink_to("/run/lock")
+    mount(bundle, "/run", "tmpfs", kind="tmpfs")
+    mount(bundle, "/var/lock/deep", source, "bind")
+    assert runtime.script(bundle, "cat /run/lock/deep/file") == "content\n"
+    assert not (bundle.rootfs / "run/lock").exists()
+
+
+@pytest.mark.parametrize("link", ["{outside}/new", "../../../../../../../../../../../../{outside}/new"])
+def test_dangling_link_out_of_the_rootfs(
+    runtime: Runtime, bundle: Bundle, source: Path, tmp_path: Path, link: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (bundle.rootfs / "link").symlink_to(link.format(outside=outside))
+    mount(bundle, "/link/deep", source, "bind")
+    assert runtime.script(bundle, f"cat {outside}/new/deep/file") == "content\n"
+    assert list(outside.iterdir()) == []
+
+
+def test_dangling_link_into_proc(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    (bundle.rootfs / "link").symlink_to("/proc/nowhere")
+    mount(bundle, "/link/deep", source, "bind")
+    runtime.run(bundle).failed("inside /proc")
+
+
+def test_links_in_a_circle(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    (bundle.rootfs / "one").symlink_to("two")
+    (bundle.rootfs / "two").symlink_to("one")
+    mount(bundle, "/one/deep", source, "bind")
+    runtime.run(bundle).failed("too many l")
+
+
+def test_hooks_run_once_behind_dangling_links(runtime: Runtime, bundle: Bundle, source: Path, tmp_path: Path) -> None:
+    (bundle.rootfs / "link").symlink_to("/missing")
+    mount(bundle, "/link/deep", source, "bind")
+    for kind in ("createRuntime", "poststop"):
+        hook = {"path": "/bin/sh", "args": ["sh", "-c", f"echo {kind} >> {tmp_path}/ran"]}
+        bundle.config.setdefault("hooks", {})[kind] = [hook]
+    runtime.script(bundle, "true")
+    assert (tmp_path / "ran").read_text().split() == ["createRuntime", "poststop"]
+
+
+@pytest.mark.pyrunc_only("runc ignores them in silence")
+def test_what_is_ignored_is_said_for_who_looks_for_it(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    mount(bundle, "/mnt", source, "bind", "size=1k", "ro")
+    bundle.shell("true")
+    bundle.save()
+    said = "mounts[5] /mnt: no effect here: size=1k"
+    assert said in runtime("run", "-b", bundle.path, runtime.new_id(), before=("--debug",)).ok().err
+    assert said not in runtime.run(bundle).ok().err
+
+
+@pytest.mark.pyrunc_only("words of crun's")
+@pytest.mark.parametrize("users", [False, True])
+def test_links_as_sources(runtime: Runtime, bundle: Bundle, source: Path, users: bool) -> None:
+    (source / "link").symlink_to("/etc/passwd")
+    if users:
+        in_user_namespace(bundle)
+    mount(bundle, "/made", source / "link", "bind", "copy-symlink")
+    mount(bundle, "/no-link", source / "file", "bind", "copy-symlink")
+    mount(bundle, "/mounted", source / "link", "bind", "src-nofollow")
+    mount(bundle, "/bin/true", source / "file", "bind", "dest-nofollow")
+    script = "readlink /made; readlink /mounted; cat /no-link /bin/true; ! grep made /proc/self/mountinfo"
+    assert runtime.script(bundle, script).split() == ["/etc/passwd", "/etc/passwd", "content", "content"]
+    assert (bundle.rootfs / "bin/true").readlink() == Path("busybox")
+
+
+@pytest.mark.pyrunc_only("words of crun's")
+def test_copy_symlink_of_nothing(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    mount(bundle, "/made", source / "nope", "bind", "copy-symlink")
+    runtime.run(bundle).failed("mounts[5].source: look at ")
+
+
+def own(source: Path) -> None:
+    """Files of several owners."""
+    (source / "below").mkdir()
+    for name, owner in (("file", 0), ("users", 1000), ("below/users", 1000)):
+        (source / name).touch()
+        os.chown(source / name, owner, owner)
+
+
+SHOW_OWNERS = "stat -c '%u %g' /mnt/file /mnt/users"
+
+
+@pytest.mark.pyrunc_only("runc has it since 1.2")
+def test_id_mapped_mount(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    """Without a user namespace: uid 1000 of the file system is the container's root."""
+    own(source)
+    mount(bundle, "/mnt", source, "bind", "ro", "idmap")
+    bundle.mounts[-1]["uidMappings"] = [{"containerID": 1000, "hostID": 0, "size": 1}]
+    bundle.mounts[-1]["gidMappings"] = [{"containerID": 1000, "hostID": 7, "size": 1}]
+    assert runtime.script(bundle, SHOW_OWNERS).split() == ["65534", "65534", "0", "7"]
+    assert "ro" in flags_of(runtime, bundle, "/mnt")
+
+
+@pytest.mark.pyrunc_only("runc has it since 1.2")
+@pytest.mark.parametrize("options", [
+    ("bind", "idmap"), ("rbind", "ridmap"), ("bind", "idmap=uids=@0-0-2000;gids=0-100000-2000"),
+])  # fmt: skip
+def test_id_mapped_mount_in_a_user_namespace(
+    runtime: Runtime, bundle: Bundle, source: Path, options: tuple[str, ...]
+) -> None:
+    """What the host's root owns is the container root's."""
+    own(source)
+    in_user_namespace(bundle)
+    mount(bundle, "/mnt", source, *options)
+    assert runtime.script(bundle, f"{SHOW_OWNERS}; > /mnt/new").split() == ["0", "0", "1000", "1000"]
+    assert (source / "new").stat().st_uid == 0
+
+
+@pytest.mark.pyrunc_only("runc has it since 1.2")
+def test_id_mapped_mount_with_a_joined_user_namespace(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    own(source)
+    in_user_namespace(bundle)
+    bundle.args("sleep", "100")
+    other = runtime.state(runtime.run_detached(bundle))["pid"]
+    bundle.namespace("user", f"/proc/{other}/ns/user")
+    bundle.linux.pop("uidMappings")
+    bundle.linux.pop("gidMappings")
+    mount(bundle, "/mnt", source, "bind", "idmap")
+    assert runtime.script(bundle, SHOW_OWNERS).split() == ["0", "0", "1000", "1000"]
+
+
+@pytest.mark.pyrunc_only("runc has it since 1.2")
+def test_id_mapped_mount_of_what_cannot(runtime: Runtime, bundle: Bundle) -> None:
+    mount(bundle, "/mnt", "/proc", "bind", "idmap=uids=0-0-1;gids=0-0-1")
+    runtime.run(bundle).failed("mounts[5] /mnt: map the ids of /proc: EINVAL")
 
 
 @pytest.mark.parametrize("target", ["../../../../../../../{outside}", "/{outside}"])

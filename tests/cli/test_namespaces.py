@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.runtime import cgroups_of, pids_of
+from cli.bundle import in_user_namespace
+from cli.runtime import PATH, cgroups_of, pids_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,23 +108,6 @@ def test_sysctl_without_its_namespace(runtime: Runtime, bundle: Bundle, name: st
     runtime.run(bundle).failed(name)
 
 
-def in_user_namespace(bundle: Bundle, host_id: int = 100000, size: int = 65536) -> None:
-    bundle.namespace("user")
-    mapping = [{"containerID": 0, "hostID": host_id, "size": size}]
-    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = mapping
-    # busybox is a hard link that other tests use
-    busybox = bundle.rootfs / "bin/busybox"
-    content = busybox.read_bytes()
-    busybox.unlink()
-    busybox.write_bytes(content)
-    busybox.chmod(0o755)
-    subprocess.run(["chown", "-hR", f"{host_id}:{host_id}", str(bundle.rootfs)], check=True)
-    for directory in bundle.path.resolve().parents:
-        if str(directory).startswith("/tmp/"):
-            directory.chmod(directory.stat().st_mode | 0o011)
-    bundle.path.chmod(0o755)
-
-
 def test_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
     in_user_namespace(bundle)
     out = runtime.script(bundle, "id -u; cat /proc/self/uid_map; touch /mine; stat -c %u /mine").split()
@@ -142,6 +126,47 @@ def test_devices_in_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
     in_user_namespace(bundle)
     out = runtime.script(bundle, "echo x > /dev/null && head -c 2 /dev/zero | wc -c; stat -c %t:%T /dev/random")
     assert out == "2\n1:8\n"
+
+
+@pytest.mark.pyrunc_only("runc binds the host's node at that path, if there is one")
+def test_listed_devices_in_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
+    """They are what config.json says, whatever the host has at that path."""
+    in_user_namespace(bundle)
+    bundle.linux["devices"] = [
+        {"path": "/dev/mine", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640, "uid": 3, "gid": 4},
+        {"path": "/deep/er/full", "type": "c", "major": 1, "minor": 7},
+        {"path": "/dev/zero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o600},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o600, "uid": 5},
+    ]
+    script = "stat -c '%n %F %t:%T %a %u %g' /dev/mine /deep/er/full /dev/zero /dev/pipe; head -c 3 /dev/mine | wc -c"
+    assert runtime.script(bundle, script, umask=0o077).splitlines() == [
+        "/dev/mine character special file 1:5 640 3 4",
+        "/deep/er/full character special file 1:7 666 0 0",
+        "/dev/zero character special file 1:5 600 0 0",
+        "/dev/pipe fifo 0:0 600 5 0",
+        "3",
+    ]
+
+
+@pytest.mark.pyrunc_only("runc binds whatever the host has there")
+def test_a_listed_device_without_the_right_to_make_it(runtime: Runtime, bundle: Bundle) -> None:
+    """The host's node of the same path stands in, if it is that device."""
+    in_user_namespace(bundle)
+    bundle.linux["devices"] = [{"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "fileMode": 0o600}]
+    bundle.shell("stat -c %t:%T /dev/full")
+    argv = ["setpriv", "--bounding-set=-mknod", PATH, "--root", str(runtime.state_root), "run", "-b", str(bundle.path)]
+    for minor in (7, 8):
+        bundle.linux["devices"][0]["minor"] = minor
+        bundle.save()
+        result = runtime.raw([*argv, runtime.new_id()])
+        assert (result.status, result.out) == ((0, "1:7\n") if minor == 7 else (1, "")), result
+
+
+def test_a_device_of_somebody_unknown_in_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:
+    """The host's node stands in: its owner is nobody inside, as the device's would be."""
+    in_user_namespace(bundle, size=10)
+    bundle.linux["devices"] = [{"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "uid": 500, "gid": 500}]
+    assert runtime.script(bundle, "stat -c '%t:%T %u %g' /dev/full") == "1:7 65534 65534\n"
 
 
 def test_user_namespace_without_mappings(runtime: Runtime, bundle: Bundle) -> None:

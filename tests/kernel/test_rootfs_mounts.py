@@ -1,6 +1,7 @@
 """mounts[] on the real kernel: what the container's mountinfo says, and what is refused."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,31 @@ def test_recursive_attributes_reach_the_mounts_below(box: Box) -> None:
     assert "rw" in mount_of(info, "/top/b")[0]
     for path in ("/all", "/all/b"):
         assert {"ro", "nosuid", "noatime"} <= mount_of(info, path)[0]
+
+
+RECURSIVE = {
+    "rro": ("ro", "rw"), "rnosuid": ("nosuid", ""), "rnodev": ("nodev", ""), "rnoexec": ("noexec", ""),
+    "rnodiratime": ("nodiratime", ""), "rnosymfollow": ("nosymfollow", ""), "rnoatime": ("noatime", "relatime"),
+    "rrelatime": ("relatime", "noatime"), "rstrictatime": ("", "relatime"), "ratime": ("relatime", "noatime"),
+    "rnorelatime": ("relatime", "noatime"), "rnostrictatime": ("relatime", "noatime"), "rrw": ("rw", "ro"),
+    "rsuid": ("", "nosuid"), "rdev": ("", "nodev"), "rexec": ("", "noexec"), "rdiratime": ("", "nodiratime"),
+    "rsymfollow": ("", "nosymfollow"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", RECURSIVE)
+@pytest.mark.parametrize("before", ["", "all"])
+def test_every_recursive_word(box: Box, word: str, before: str) -> None:
+    """On mounts without and with everything set: a choice of access times must clear the other (runc 1.3.5)."""
+    present, absent = RECURSIVE[word]
+    all_words = ("nosuid", "nodev", "noexec", "nodiratime", "nosymfollow", "noatime", "ro") if before else ()
+    below = Mount(destination="/a/b", type="tmpfs", source="b", options=all_words)
+    late = bind("/a", "", "bind", "remount", *all_words)  # a read-only one gets no mount points
+    info = box.run(INFO, (*USUAL, tmpfs("/a"), below, late, bind("/x", box.rootfs / "a", "rbind", word)))
+    for path in ("/x", "/x/b"):
+        shown = mount_of(info, path)[0]
+        assert not present or present in shown
+        assert absent not in shown
 
 
 def test_a_bind_leaves_out_what_is_below_and_an_rbind_does_not(box: Box) -> None:
@@ -151,6 +177,74 @@ def test_the_umask_of_the_caller_does_not_matter(box: Box) -> None:
     assert (box.rootfs / "new").stat().st_mode & 0o7777 == 0o755
 
 
+@pytest.fixture
+def linked(box: Box) -> Path:
+    """A link of the host, to what only the host has, and one in the rootfs."""
+    (box.rootfs / "etc/there").write_text("in the container\n")
+    (box.rootfs / "etc/link").symlink_to("there")
+    source = box.directory / "link"
+    source.symlink_to("/etc/there")
+    return source
+
+
+def test_a_link_of_the_host_is_followed(box: Box, linked: Path) -> None:
+    (box.directory / "file").write_text("the host's\n")
+    linked.unlink()
+    linked.symlink_to("file")
+    assert box.run("cat /x", (*USUAL, bind("/x", linked, "bind"))) == "the host's\n"
+
+
+@pytest.mark.parametrize("destination", ["/x", "/etc/there"])
+def test_src_nofollow_mounts_the_link_itself(box: Box, linked: Path, destination: str) -> None:
+    shown = box.run(f"readlink {destination}; {INFO}", (*USUAL, bind(destination, linked, "bind", "src-nofollow")))
+    assert shown.splitlines()[0] == "/etc/there"
+    assert mount_of(shown, destination)
+
+
+def test_src_nofollow_of_what_is_no_link(box: Box) -> None:
+    assert "busybox" in box.run("ls /x", (*USUAL, bind("/x", box.rootfs / "bin", "bind", "src-nofollow"))).split()
+
+
+def test_dest_nofollow_covers_the_link_itself(box: Box, linked: Path) -> None:
+    (box.directory / "file").write_text("the host's\n")
+    mounts = (*USUAL, bind("/etc/link", box.directory / "file", "bind", "dest-nofollow"))
+    shown = box.run(f"cat /etc/link /etc/there; {INFO}", mounts)
+    assert shown.splitlines()[:2] == ["the host's", "in the container"]
+    assert mount_of(shown, "/etc/link")
+
+
+def test_a_link_covers_a_link(box: Box, linked: Path) -> None:
+    mounts = (*USUAL, bind("/etc/link", linked, "bind", "src-nofollow", "dest-nofollow"))
+    assert box.run("readlink /etc/link", mounts) == "/etc/there\n"
+    assert (box.rootfs / "etc/link").readlink() == Path("there")
+
+
+@pytest.mark.parametrize("word", ["src-nofollow", "dest-nofollow", "copy-symlink"])
+def test_words_about_links_are_for_binds(box: Box, word: str) -> None:
+    for mount in (tmpfs("/x", word), bind("/x", "/etc", "bind", "remount", word)):
+        with pytest.raises(ConfigError, match="are for new bind mounts only"):
+            box.run("", (*USUAL, mount))
+
+
+@pytest.mark.parametrize("text", ["/etc/there", "there", "x" * 7, "y" * 8, "z" * 200])
+@pytest.mark.parametrize("exists", [False, True])
+def test_copy_symlink(box: Box, text: str, exists: bool) -> None:
+    if exists:
+        (box.rootfs / "etc/new").symlink_to(text)
+    mounts = (*USUAL, bind("/etc/new", "/nowhere", "bind", "copy-symlink"))
+    assert box.run("readlink /etc/new", mounts, source_links={3: text}).strip() == text
+
+
+@pytest.mark.parametrize("there", ["/etc/ther", "/etc/there2", "", "directory", "file", "/etc/there" + "x" * 300])
+def test_copy_symlink_where_something_else_is(box: Box, there: str) -> None:
+    place = box.rootfs / "etc/new"
+    makers = {"": place.mkdir, "directory": place.mkdir, "file": place.touch}
+    makers.get(there, lambda: place.symlink_to(there))()
+    mounts = (*USUAL, bind("/etc/new", "/nowhere", "bind", "copy-symlink"))
+    text = box.fails(mounts, source_links={3: "/etc/there"})
+    assert text.startswith("mounts[3] /etc/new: link new to /etc/there: something else is there already: ")
+
+
 # -- file systems ------------------------------------------------------------------------------------------------------
 
 
@@ -168,6 +262,40 @@ def test_a_wrong_option_is_named(box: Box) -> None:
 def test_an_unknown_file_system_is_named(box: Box) -> None:
     text = box.fails((*USUAL, Mount(destination="/x", type="nosuchfs", source="none")))
     assert text == "mounts[3] /x: mount nosuchfs: ENODEV (no such device)"
+
+
+@pytest.mark.parametrize("kind", ["mqueue", "ramfs", "devpts", "hugetlbfs", "tmpfs", "bpf", "cgroup2", "sysfs", "proc"])
+@pytest.mark.parametrize("words", [(), ("ro", "nosuid", "nodev", "noexec", "noatime"), ("rw", "silent", "nomand")])
+def test_any_file_system(box: Box, kind: str, words: tuple[str, ...]) -> None:
+    mount = Mount(destination="/x", type=kind, source=kind, options=words)
+    options, shown, _super = mount_of(box.run(INFO, (*USUAL, mount)), "/x")
+    assert shown == kind
+    assert options >= {word for word in words if word not in ("silent", "nomand")}
+
+
+@pytest.mark.parametrize("kind", ["mqueue", "ramfs", "devpts", "tmpfs"])
+def test_file_systems_in_a_user_namespace(box: Box, kind: str) -> None:
+    box.directory.parent.chmod(0o755)
+    mount = Mount(destination="/x", type=kind, source=kind, options=("nosuid", "nodev", "noexec"))
+    options, shown, _super = mount_of(box.run(INFO, (*USUAL, mount), has_user_namespace=True), "/x")
+    assert shown == kind
+    assert {"nosuid", "nodev", "noexec"} <= options
+
+
+def test_a_file_system_on_a_device(box: Box) -> None:
+    image = box.directory / "image"
+    with image.open("wb") as file:
+        file.truncate(4 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", image], check=True)
+    loop = subprocess.run(["losetup", "-f", "--show", image], check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        mount = Mount(destination="/x", type="ext4", source=loop, options=("ro", "sync", "nodev", "errors=continue"))
+        shown = box.run("ls /x; " + INFO, (*USUAL, mount))
+    finally:
+        subprocess.run(["losetup", "-d", loop], check=True)
+    assert shown.startswith("lost+found\n")
+    options, kind, super_options = mount_of(shown, "/x")
+    assert (kind, {"ro", "nodev"} <= options, {"ro", "sync"} <= super_options) == ("ext4", True, True)
 
 
 def test_flags_of_the_file_system(box: Box) -> None:
@@ -307,7 +435,7 @@ def test_only_a_procfs_goes_on_proc(box: Box) -> None:
     assert "self" in box.run("ls /proc", (bind("/proc", "/proc", "rbind"),)).split()
 
 
-# -- what is not there yet is said, not ignored ------------------------------------------------------------------------
+# -- what nobody could do --------------------------------------------------------------------------------------------
 
 
 def test_tmpcopyup_of_nothing(box: Box) -> None:
@@ -319,13 +447,6 @@ def test_tmpcopyup_of_nothing(box: Box) -> None:
     assert "size=1024k" in mount_of(shown, "/new/dir")[2]
 
 
-@pytest.mark.parametrize("name", ["x", "a-name-that-is-long" * 13])
-def test_tmpcopyup_of_something(box: Box, name: str) -> None:
-    (box.rootfs / "etc" / name).touch()
-    text = box.fails((*USUAL, tmpfs("/etc", "tmpcopyup", "mode=755")))
-    assert text.startswith("mounts[3] /etc: tmpcopyup of a directory that is not empty is not supported yet: ")
-
-
 def test_tmpcopyup_is_for_a_tmpfs(box: Box) -> None:
     for mount in (
         bind("/x", "/etc", "bind", "tmpcopyup"),
@@ -335,9 +456,9 @@ def test_tmpcopyup_is_for_a_tmpfs(box: Box) -> None:
             box.run("", (*USUAL, mount))
 
 
-@pytest.mark.parametrize("words", [("idmap",), ("rbind", "ridmap")])
-def test_unsupported_words(box: Box, words: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="not supported yet"):
+@pytest.mark.parametrize("words", [("idmap",), ("ridmap",), ("remount", "bind", "idmap")])
+def test_only_binds_are_id_mapped(box: Box, words: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"^mounts\[3\]: only bind mounts can be id-mapped$"):
         box.run("", (*USUAL, tmpfs("/x", *words)))
 
 

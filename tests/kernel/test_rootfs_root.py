@@ -284,9 +284,12 @@ def cgroup_inputs(own: str | None = None) -> dict[str, tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("has_namespace", [True, False])
-def test_hierarchies(box: Box, has_namespace: bool) -> None:
+@pytest.mark.parametrize("has_users", [True, False])
+def test_hierarchies(box: Box, has_namespace: bool, has_users: bool) -> None:
+    box.directory.parent.chmod(0o755)
     mounts = (*USUAL, SYS, CGROUP)
-    shown = box.run(INFO, mounts, has_cgroup_namespace=has_namespace, **cgroup_inputs())
+    spaces = {"has_user_namespace": has_users, "has_network_namespace": True}
+    shown = box.run(INFO, mounts, has_cgroup_namespace=has_namespace, **spaces, **cgroup_inputs())
     assert mount_of(shown, "/sys/fs/cgroup")[0] >= {"ro", "nosuid", "noexec", "nodev"}
     assert hierarchies()
     for hierarchy in hierarchies():
@@ -324,8 +327,11 @@ def unified(mountpoint: str) -> dict[str, tuple[object, ...]]:
     return {"cgroups": (only,), "cgroup_paths": ("/",)}
 
 
-def test_the_unified_hierarchy(box: Box) -> None:
-    shown = box.run(INFO, (*USUAL, SYS, CGROUP), has_cgroup_namespace=True, **unified("/sys/fs/cgroup/unified"))
+@pytest.mark.parametrize(("has_users", "has_namespace"), [(False, False), (False, True), (True, True)])
+def test_the_unified_hierarchy(box: Box, has_users: bool, has_namespace: bool) -> None:
+    box.directory.parent.chmod(0o755)
+    spaces = {"has_user_namespace": has_users, "has_cgroup_namespace": has_namespace, "has_network_namespace": True}
+    shown = box.run(INFO, (*USUAL, SYS, CGROUP), **spaces, **unified("/sys/fs/cgroup/unified"))
     options, kind, _super = mount_of(shown, "/sys/fs/cgroup")
     assert kind == "cgroup2"
     assert options >= {"ro", "nosuid", "noexec", "nodev"}

@@ -14,6 +14,7 @@ PATH_CALLS = frozenset(
 )
 # module -> why it resolves paths
 DOORS = {
+    "pyrunc.rootfs.copying": "openat2(RESOLVE_BENEATH) below two descriptors, and one component at a time",
     "pyrunc.rootfs.host": "the host's own paths, before pivot_root: nothing in a container can change them",
     "pyrunc.rootfs.paths": "the door: openat2(RESOLVE_IN_ROOT), and one component at a time",
 }

@@ -18,7 +18,7 @@ import pytest
 
 from ocispec.config import Mount
 from ocispec.linux import Linux
-from pyrunc.errors import StageFailed
+from pyrunc.errors import KernelError, StageFailed
 from rootfs_box import INFO, PROC, Box, bind, tmpfs
 
 if TYPE_CHECKING:
@@ -116,6 +116,36 @@ def test_dev_itself_is_exchanged(shared: Shared) -> None:
     shown = shared.rounds((PROC,))
     assert shared.seen() == shared.before
     assert shown
+
+
+def test_a_copy_never_holds_what_is_the_hosts(shared: Shared) -> None:
+    """tmpcopyup of a directory in which a directory, and a file, are links to the host's now and then."""
+    data = shared.box.rootfs / "data"
+    data.mkdir()
+    shared.real, shared.link = shared.real.rename(data / "swap"), shared.link.rename(data / "other")
+    (data / "file").write_text("the container's\n")
+    (data / "link").symlink_to(shared.host / "file")
+    shown = []
+    with exchanging(shared.real, shared.link), exchanging(data / "file", data / "link"):
+        for _round in range(ROUNDS):
+            with contextlib.suppress(StageFailed, KernelError):
+                script = "cat /data/swap/* /data/other/* /data/file /data/link 2>&1"
+                shown.append(shared.box.run(script, (PROC, tmpfs("/data", "tmpcopyup"))))
+    assert shared.seen() == shared.before
+    assert "the container's" in "".join(shown), "nothing was copied: nothing was tried"
+    assert "the host's" not in "".join(shown)
+
+
+def test_the_racer_wins_against_a_copy_by_path(shared: Shared) -> None:
+    """The control: looked at, then opened by path."""
+    deadline = time.monotonic() + 30
+    copied = ""
+    with exchanging(shared.real, shared.link):
+        while copied != "the host's\n" and time.monotonic() < deadline:
+            if not shared.real.is_symlink():
+                with contextlib.suppress(FileNotFoundError):
+                    copied = (shared.real / "file").read_text()
+    assert copied == "the host's\n"
 
 
 def test_the_racer_wins_against_paths(shared: Shared) -> None:

@@ -20,6 +20,8 @@ from pyrunc.cgroups.place import ContainerCgroup, planned
 from pyrunc.cgroups.resources import NO_DEVICES, plan_resources
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
+from pyrunc.container.links import source_links, with_links_resolved
+from pyrunc.container.nodes import make_nodes, remove_nodes
 from pyrunc.container.notified import notify_caller, with_notify
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
@@ -37,6 +39,7 @@ from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
 from pyrunc.process.plan import Birth, compile_create
 from pyrunc.program.operations import CALL, CHECK
+from pyrunc.rootfs.mounts import mount_warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +75,17 @@ class Created(Record):
     record: ContainerRecord
     stage: Stage
     has_terminal: bool
+
+
+class Starting(Record):
+    """What every attempt to start the stage needs, however its plan looks."""
+
+    directory: Directory
+    record: ContainerRecord
+    fifo: Fd
+    console: Fd | None
+    options: CreateOptions
+    ready: Callable[[Created], None]
 
 
 class Undo:
@@ -111,6 +125,9 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     for warning in credential_warnings(config.process, host):
         # Every `runc spec` asks for ambient capabilities that are not inheritable: news only for who looks for it.
         (log.debug if warning.startswith("can't raise ambient") else log.warning)(warning)
+    if log.is_debug():
+        for warning in mount_warnings(config, has_selinux=host.has_selinux):
+            log.debug(warning)
     record = ContainerRecord(
         container_id=options.container_id,
         oci_version=config.oci_version,
@@ -159,6 +176,7 @@ def compile_prepared(prepared: Prepared, options: CreateOptions, joined: tuple[s
         no_pivot=options.no_pivot,
         no_new_keyring=options.no_new_keyring,
         preserve_fds=options.preserve_fds + listen,
+        source_links=source_links(prepared.bundle),
     )
     return wanted, compile_create(wanted)
 
@@ -223,29 +241,49 @@ def _make(
     if cgroup.hierarchies != prepared.cgroup.hierarchies:
         # A rootless container that may not join them all: its program must not try.
         wanted, plan = compile_prepared(replace(prepared, cgroup=cgroup), options, wanted.joined)
-    open_for_stage(opened, plan, wanted, directory.make_fifo(), console)
-    record = replace(prepared.record, cgroup=cgroup.as_json(), start_failures=_start_failures(plan))
+    if prepared.record.poststop:
+        # runtime.md#lifecycle: a failing hook destroys the container, and poststop hooks still run
+        undo.push("run poststop hooks", lambda: _run_poststop(prepared.record))
+    record = replace(prepared.record, cgroup=cgroup.as_json())
+    starting = Starting(
+        directory=directory, record=record, fifo=directory.make_fifo(), console=console, options=options, ready=ready
+    )
+    try:
+        return _start(starting, wanted, plan, opened)
+    except StageFailed as error:
+        bundle = with_links_resolved(prepared.bundle, plan, error)
+        if bundle is None:
+            raise
+        log.debug(f"trying again with the dangling links in destinations resolved: {error}")
+    remove_nodes(directory, plan.nodes)
+    again = replace(prepared, bundle=bundle, cgroup=cgroup)
+    return _start(starting, *compile_prepared(again, options, wanted.joined), opened)
+
+
+def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Created:
+    """The stage, from its start to where it waits for `start`."""
+    open_for_stage(opened, plan, wanted, starting.fifo, starting.console)
+    make_nodes(starting.directory, plan.nodes, opened)
+    record = replace(starting.record, start_failures=_start_failures(plan))
     made: list[Created] = []
 
     def is_ready(pid: int) -> None:
         complete = _with_process(record, pid)
-        directory.save(complete)
+        starting.directory.save(complete)
         made.append(Created(record=complete, stage=parent.stage, has_terminal=wanted.has_console_socket))
-        hand_over(options, parent.stage)
-        ready(made[0])
+        hand_over(starting.options, parent.stage)
+        starting.ready(made[0])
 
     callbacks = Callbacks(hook_state=lambda pid, status: _state_bytes(record, status, pid), ready=is_ready)
     parent = Parent(plan, wanted, opened, callbacks)
-    if prepared.record.poststop:
-        # runtime.md#lifecycle: a failing hook destroys the container, and poststop hooks still run
-        undo.push("run poststop hooks", lambda: _run_poststop(record))
     with during("unable to start container process"):
         try:
-            with cgroupfs.open_v2_directory(cgroup) or Fd(-1) as v2:
+            with cgroupfs.open_v2_directory(wanted.cgroup) or Fd(-1) as v2:
                 parent.run(v2.number)
         except StageFailed as error:
             error.trail.insert(0, "error during container init")
             raise
+    remove_nodes(starting.directory, plan.nodes)
     return made[0]
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from ocispec.record import Record
 from pyrunc.process.limits import limits_of
-from pyrunc.process.sync import MAP_IDS, READY, RUNTIME_HOOKS
+from pyrunc.process.sync import COPY_UP, MAP_IDS, READY, RUNTIME_HOOKS
 from pyrunc.program.signatures import integer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from ocispec.linux import IDMapping
     from pyrunc.container.create import Prepared
     from pyrunc.process.plan import Plan
+    from pyrunc.rootfs.idmaps import IdMap
 
 
 class Step(Record):
@@ -41,18 +43,37 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
         path = f"{joined_hierarchy.path if joined_hierarchy else write.controller}/{write.file}"
         yield Step(name="limit", place=write.place, doing=f"write {write.value!r} to {path}")
     yield Step(name="exec fifo", doing="make the exec fifo")
-    for index, path, recursive in plan.sources:
-        words = "tree" if recursive else "mount"
-        yield Step(name="clone source", place=f"mounts[{index}].source", doing=f"clone the {words} at {path}")
+    for one in plan.sources:
+        words = "tree" if one.recursive else "mount"
+        yield Step(name="clone source", place=f"mounts[{one.index}].source", doing=f"clone the {words} at {one.path}")
+        if one.id_map is not None:
+            yield Step(name="map ids", place=one.id_map.place, doing=f"map its ids: {_maps(one.id_map)}")
+    for node in plan.nodes:
+        doing = f"make the device {node.path}, mode {node.mode:o}, owner {node.uid}:{node.gid}"
+        yield Step(name="make device", place=f"linux.devices[{node.index}]", doing=doing)
     yield Step(name="start stage", doing=f"clone3 the sealed stage: {integer('namespaces', plan.clone_flags)}")
+
+
+def _maps(wanted: IdMap) -> str:
+    if not wanted.uids:
+        return "as the user namespace has them"
+    return "; ".join(f"{name} {_ranges(mappings)}" for name, mappings in (("uid", wanted.uids), ("gid", wanted.gids)))
+
+
+def _ranges(mappings: Sequence[IDMapping]) -> str:
+    return ", ".join(f"{m.container_id} {m.host_id} {m.size}" for m in mappings)
 
 
 def _at_sync_points(prepared: Prepared, plan: Plan) -> Iterator[Step]:
     config = prepared.bundle.config
     if prepared.namespaces.needs_map_sync:
         for name, mappings in (("uid", config.linux.uid_mappings), ("gid", config.linux.gid_mappings)):
-            ranges = ", ".join(f"{m.container_id} {m.host_id} {m.size}" for m in mappings)
-            yield Step(name=f"{name} map", place=f"linux.{name}Mappings", doing=f"map ids: {ranges}", sync=MAP_IDS)
+            doing = f"map ids: {_ranges(mappings)}"
+            yield Step(name=f"{name} map", place=f"linux.{name}Mappings", doing=doing, sync=MAP_IDS)
+    for index, mount in enumerate(config.mounts):
+        if "tmpcopyup" in mount.options:
+            doing = f"have a second stage copy what {mount.destination} holds, if anything, into the tmpfs"
+            yield Step(name="copy up", place=f"mounts[{index}]", doing=doing, sync=COPY_UP)
     for kind, hooks in (("prestart", config.hooks.prestart), ("createRuntime", config.hooks.create_runtime)):
         for index, hook in enumerate(hooks):
             yield Step(

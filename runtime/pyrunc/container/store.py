@@ -2,6 +2,7 @@
 
     <root>/<id>/state.json   0600, replaced by rename(2): readers never see half of it
     <root>/<id>/exec.fifo    there from create to start: a container that has it is `created`
+    <root>/<id>/node3        linux.devices[3], while a container with a user namespace is made
     <root>/<id>/notify/      with the socket for sd_notify(3), when the caller had NOTIFY_SOCKET
 
 The lock is flock(2) on the container's directory: it ends with its process, so a killed command leaves none behind.

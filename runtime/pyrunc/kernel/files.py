@@ -15,6 +15,7 @@ from pyrunc.kernel.constants import (
     O_RDONLY,
     O_TRUNC,
     O_WRONLY,
+    S_IFLNK,
     S_IFMT,
     S_IFREG,
 )
@@ -101,6 +102,10 @@ def exists(path: str) -> bool:
             return False
         raise
     return True
+
+
+def is_link(path: str) -> bool:
+    return posix.lstat(path).st_mode & S_IFMT == S_IFLNK
 
 
 def is_regular(number: int) -> bool:

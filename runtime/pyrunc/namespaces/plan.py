@@ -98,7 +98,7 @@ def plan_namespaces(config: Config, host: Host) -> NamespacePlan:
     if not user and host.euid != 0:
         raise ConfigError("rootless container requires user namespaces")
     for name, mappings in (("uid", linux.uid_mappings), ("gid", linux.gid_mappings)):
-        _check_ranges(name, mappings)
+        check_ranges(f"linux.{name}Mappings", mappings)
         if "user" in new and not any(mapping.container_id == 0 for mapping in mappings):
             raise ConfigError(f"linux.{name}Mappings: id 0 of the user namespace is not mapped")
     later = 0
@@ -132,12 +132,12 @@ def _sort(linux: Linux) -> tuple[tuple[str, ...], tuple[JoinedNamespace, ...]]:
     return tuple(kind for kind in FLAGS if kind in new), tuple(joined[kind] for kind in FLAGS if kind in joined)
 
 
-def _check_ranges(name: str, mappings: Sequence[IDMapping]) -> None:
-    """What the kernel would answer with a bare EINVAL: user_namespaces(7)."""
+def check_ranges(list_name: str, mappings: Sequence[IDMapping]) -> None:
+    """What the kernel would answer with a bare EINVAL: user_namespaces(7).  Raises ConfigError."""
     if len(mappings) > _MAX_MAPPINGS:
-        raise ConfigError(f"linux.{name}Mappings: more than {_MAX_MAPPINGS} mappings")
+        raise ConfigError(f"{list_name}: more than {_MAX_MAPPINGS} mappings")
     for index, mapping in enumerate(mappings):
-        place = f"linux.{name}Mappings[{index}]"
+        place = f"{list_name}[{index}]"
         if mapping.size == 0:
             raise ConfigError(f"{place}.size: must not be 0")
         for first in (mapping.container_id, mapping.host_id):

@@ -40,5 +40,9 @@ def namespace(kind: str) -> str:
     return f"namespace {kind}"
 
 
+def device(index: int) -> str:
+    return f"device {index}"
+
+
 def source(index: int) -> str:
     return f"source {index}"

@@ -12,11 +12,11 @@ from ocispec.record import Record
 from pyrunc.errors import ProtocolError, StageFailed, during
 from pyrunc.kernel.constants import MFD_CLOEXEC
 from pyrunc.kernel.files import Fd, read_file
-from pyrunc.kernel.mounts import clone_tree
+from pyrunc.kernel.mounts import clone_tree, map_ids
 from pyrunc.kernel.processes import open_pidfd, set_limits
 from pyrunc.namespaces.users import write_id_maps
 from pyrunc.process import sync
-from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, preserved, source
+from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, namespace, preserved, source
 from pyrunc.process.hooks import describe_status, run_hooks
 from pyrunc.process.limits import limits_of
 from pyrunc.process.passwd import home_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyrunc.process.plan import Birth, Plan
+    from pyrunc.program.operations import Operation
 
 
 class Callbacks(Record):
@@ -53,6 +54,10 @@ class Opened:
             file.close()
 
     def own(self, name: str, file: Fd) -> None:
+        """One that had this name is closed."""
+        before = self._files.get(name)
+        if before is not None and before is not file:
+            before.close()
         self._files[name] = file
         self.numbers[name] = file.number
 
@@ -68,9 +73,11 @@ def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console:
     opened.own(EXEC_FIFO, fifo)
     if console is not None and CONSOLE in plan.descriptors.names:
         opened.borrow(CONSOLE, console.number)
-    for index, path, recursive in plan.sources:
-        with during(f"mounts[{index}] {wanted.config.mounts[index].destination}: open the source {path}"):
-            opened.own(source(index), clone_tree(path, recursive=recursive))
+    for one in plan.sources:
+        with during(f"mounts[{one.index}] {wanted.config.mounts[one.index].destination}: open the source {one.path}"):
+            opened.own(source(one.index), clone_tree(one.path, recursive=one.recursive, follow=one.follow))
+    if any(one.id_map is not None for one in plan.sources):
+        _map_ids(opened, plan, wanted)
     names = plan.descriptors.names
     if ROOTFS in names:
         with during(f"root.path {wanted.rootfs}: clone the mount"):
@@ -79,6 +86,19 @@ def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console:
         opened.own(HOOK_OUTPUT, Fd(posix.memfd_create("hook output", MFD_CLOEXEC)))
     for index in range(wanted.preserve_fds):
         opened.borrow(preserved(index), FIRST + index)
+
+
+def _map_ids(opened: Opened, plan: Plan, wanted: Birth) -> None:
+    from pyrunc.process.idmaps import IdMapNamespaces  # few containers need it
+
+    joined = opened[namespace("user")] if namespace("user") in plan.descriptors.names else None
+    with IdMapNamespaces(wanted.host.machine, joined) as namespaces:
+        for one in plan.sources:
+            if one.id_map is None:
+                continue
+            maps = namespaces.of(one.id_map)
+            with during(f"{one.id_map.place} {wanted.config.mounts[one.index].destination}: map the ids of {one.path}"):
+                map_ids(opened[source(one.index)], maps, recursive=one.id_map.recursive)
 
 
 class Parent:
@@ -90,17 +110,16 @@ class Parent:
         self.opened = opened
         self.callbacks = callbacks
         self.stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
+        self._cgroup_directory = -1
 
     def run(self, cgroup_directory: int) -> Stage:
         """Until the stage waits for `start`.  On an error the stage is gone."""
+        self._cgroup_directory = cgroup_directory
         try:
             with during("start the stage"):
                 self.stage.start(self.opened.numbers, self.plan.clone_flags, cgroup_directory)
             while True:
-                message = self.stage.receive()
-                if message is None:
-                    raise ProtocolError(f"the container's init ended before it was ready{self._death()}")
-                operation, value = message
+                operation, value = self._next()
                 _ANSWERS[operation.number](self, value)
                 if operation.number == sync.READY:
                     return self.stage
@@ -109,6 +128,14 @@ class Parent:
             if isinstance(error, StageFailed) and HOOK_OUTPUT in self.opened.numbers:
                 self._add_hook_output(error)
             raise
+
+    def _next(self, expected: int | None = None) -> tuple[Operation, int]:
+        message = self.stage.receive()
+        if message is None:
+            raise ProtocolError(f"the container's init ended before it was ready{self._death()}")
+        if expected is not None and message[0].number != expected:
+            raise ProtocolError("internal error: the stage spoke out of turn")
+        return message
 
     def _map_ids(self, _value: int) -> None:
         write_id_maps(self.stage.pid, self.plan.namespaces, self.wanted.host)
@@ -131,6 +158,25 @@ class Parent:
             return
         inside = self.callbacks.hook_state(_pid_inside(self.stage.pid), "created")
         self.stage.answer(inside.ljust(self.plan.hook_state.size))  # JSON may end in spaces
+
+    def _hand_over(self, index: int) -> None:
+        from pyrunc.process.copyup import USERS, CopyUp, HandedOver, IdMaps  # few containers need it
+
+        wanted = self.wanted
+        copying = CopyUp(
+            place=f"mounts[{index}]",
+            destination=wanted.config.mounts[index].destination,
+            process=wanted.process,
+            host=wanted.host,
+            cgroup=wanted.cgroup,
+            cgroup_directory=self._cgroup_directory,
+            has_user_namespace=self.plan.namespaces.has_user_namespace,
+        )
+        self.stage.answer()
+        with HandedOver(self.stage.socket) as handed:
+            self._next(sync.COPY_UP)
+            copying.run(handed, IdMaps(self.stage.pid, handed.files[USERS]))
+        self.stage.answer()
 
     def _ready(self, _value: int) -> None:
         if self.plan.namespaces.has_user_namespace:
@@ -168,6 +214,7 @@ _ANSWERS: dict[int, Callable[[Parent, int], None]] = {
     sync.INIT_PID: Parent._init_pid,
     sync.RUNTIME_HOOKS: Parent._runtime_hooks,
     sync.READY: Parent._ready,
+    sync.HAND_OVER: Parent._hand_over,
 }
 
 

@@ -17,20 +17,33 @@ from __future__ import annotations
 
 from ocispec.record import Record, replace
 from pyrunc.cgroups.join import emit_join
+from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import CLONE_NEWCGROUP
 from pyrunc.namespaces.hostname import emit_hostname
 from pyrunc.namespaces.join import emit_processes
 from pyrunc.namespaces.network import emit_loopback_up
+from pyrunc.namespaces.plan import check_ranges
 from pyrunc.namespaces.sysctl import emit_sysctls
 from pyrunc.process import birth, sync
 from pyrunc.process.credentials import emit_make_directory
-from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, Descriptors, namespace, preserved, source
+from pyrunc.process.descriptors import (
+    CONSOLE,
+    EXEC_FIFO,
+    FIRST,
+    ROOTFS,
+    Descriptors,
+    device,
+    namespace,
+    preserved,
+    source,
+)
 from pyrunc.process.hooks_inside import emit_hooks
 from pyrunc.process.limits import emit_oom_score_adj
 from pyrunc.process.payload import emit_execution, emit_payload
 from pyrunc.program.builder import Program
 from pyrunc.rootfs.console import emit_console
-from pyrunc.rootfs.devices import emit_devices
+from pyrunc.rootfs.devices import emit_devices, wanted_nodes
+from pyrunc.rootfs.idmaps import is_id_mapped
 from pyrunc.rootfs.inputs import RootfsInputs
 from pyrunc.rootfs.masks import emit_masks, emit_readonly_root
 from pyrunc.rootfs.mounts import emit_mounts, wanted_sources
@@ -46,6 +59,9 @@ if TYPE_CHECKING:
     from pyrunc.kernel.host import Host
     from pyrunc.namespaces.plan import NamespacePlan
     from pyrunc.program.operations import Pointer
+    from pyrunc.rootfs.devices import DeviceNode
+    from pyrunc.rootfs.idmaps import IdMap
+    from pyrunc.rootfs.mounts import Source
 
 HOOK_OUTPUT = "hook output"
 _OPEN_AT_ONE_TIME = 80  # registers, and the few descriptors of descriptors.py that are not counted by a list
@@ -69,6 +85,7 @@ class Birth(Record):
     no_pivot: bool = False
     no_new_keyring: bool = False
     preserve_fds: int = 0
+    source_links: dict[int, str] = {}  # index in mounts -> the link that is to be copied (copy-symlink)
 
 
 class Plan(Record):
@@ -80,7 +97,9 @@ class Plan(Record):
     namespaces: NamespacePlan
     home: Pointer | None  # where the answer to READY goes, if the container's passwd is to say what HOME is
     hook_state: Pointer | None  # where the answer to RUNTIME_HOOKS goes, if the container has hooks of its own
-    sources: tuple[tuple[int, str, bool], ...]  # bind sources that the parent opens: (mount, path, recursive)
+    sources: tuple[Source, ...]  # bind sources that the parent opens
+    nodes: tuple[DeviceNode, ...]  # device nodes that it makes
+    first_hook_operation: int  # no hook has run before it
     first_start_operation: int  # operations from here on happen at `start`
 
 
@@ -90,7 +109,7 @@ def compile_create(wanted: Birth) -> Plan:
     p = Program()
     descriptors = Descriptors()
     fifo = descriptors.add(EXEC_FIFO)
-    inputs, sources = _rootfs_inputs(wanted, descriptors)
+    inputs, sources, nodes = _rootfs_inputs(wanted, descriptors)
     joined = {kind: descriptors.add(namespace(kind)) for kind in wanted.joined}
     has_inner_hooks = bool(wanted.config.hooks.create_container or wanted.config.hooks.start_container)
     output = descriptors.add(HOOK_OUTPUT) if has_inner_hooks else -1
@@ -103,7 +122,7 @@ def compile_create(wanted: Birth) -> Plan:
     birth.emit_not_dumpable(p)
     _emit_surroundings(p, wanted)
     own_descriptors = birth.emit_own_descriptors(p)
-    hook_state = _emit_root(p, wanted, inputs, output)
+    hook_state, first_hook_operation = _emit_root(p, wanted, inputs, output)
     payload = emit_payload(p, wanted.config, wanted.process, wanted.host, in_user_namespace=spaces.has_user_namespace)
     birth.emit_outlive_parent(p)
     p.sync(sync.READY, "ready", 0, payload.home)
@@ -125,11 +144,15 @@ def compile_create(wanted: Birth) -> Plan:
         home=payload.home,
         hook_state=hook_state,
         sources=sources,
+        nodes=nodes,
+        first_hook_operation=first_hook_operation,
         first_start_operation=first_start_operation,
     )
 
 
-def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInputs, tuple[tuple[int, str, bool], ...]]:
+def _rootfs_inputs(
+    wanted: Birth, descriptors: Descriptors
+) -> tuple[RootfsInputs, tuple[Source, ...], tuple[DeviceNode, ...]]:
     spaces = wanted.namespaces
     inputs = RootfsInputs(
         config=wanted.config,
@@ -142,27 +165,47 @@ def _rootfs_inputs(wanted: Birth, descriptors: Descriptors) -> tuple[RootfsInput
         cgroups=wanted.host.cgroups,
         cgroup_paths=_cgroup_paths(wanted),
         source_fds={},
+        device_fds={},
+        source_links=wanted.source_links,
         rootfs_fd=-1,
         console_fd=descriptors.add(CONSOLE) if wanted.has_console_socket else -1,
         no_pivot=wanted.no_pivot,
         mount_label=wanted.config.linux.mount_label if wanted.host.has_selinux else "",
+        sync_hand_over=sync.HAND_OVER,
+        sync_copy_up=sync.COPY_UP,
         spare_fd=_spare_descriptor(wanted),
     )
     # The uid 0 of a user namespace may be nobody on the way to a source: a privileged parent opens those (runc too).
-    if not spaces.has("user") or wanted.host.euid != 0 or wanted.host.in_user_namespace:
-        return inputs, ()
-    sources = wanted_sources(inputs)
-    inputs.source_fds.update({index: descriptors.add(source(index)) for index, _path, _recursive in sources})
-    if spaces.is_new("mount"):
+    opens_all = spaces.has("user") and wanted.host.euid == 0 and not wanted.host.in_user_namespace
+    if not opens_all and not any(is_id_mapped(mount) for mount in wanted.config.mounts):
+        return inputs, (), ()
+    sources = tuple(one for one in wanted_sources(inputs) if opens_all or one.id_map is not None)
+    for one in sources:
+        check_id_map(one.id_map, wanted.host)
+        inputs.source_fds[one.index] = descriptors.add(source(one.index))
+    nodes = wanted_nodes(wanted.config) if opens_all and spaces.is_new("user") else ()
+    for node in nodes:
+        inputs.device_fds[node.index] = descriptors.add(device(node.index))
+    if opens_all and spaces.is_new("mount"):
         rootfs_fd = descriptors.add(ROOTFS)
         inputs = replace(inputs, rootfs_fd=rootfs_fd)
-    return inputs, sources
+    return inputs, sources, nodes
+
+
+def check_id_map(wanted: IdMap | None, host: Host) -> None:
+    """mount_setattr(2): it takes CAP_SYS_ADMIN where the file system was mounted, and a map written by root."""
+    if wanted is None:
+        return
+    if host.euid != 0:
+        raise ConfigError(f"{wanted.place}: id-mapped mounts need root")
+    check_ranges(f"{wanted.place}.uidMappings", wanted.uids)
+    check_ranges(f"{wanted.place}.gidMappings", wanted.gids)
 
 
 def _spare_descriptor(wanted: Birth) -> int:
-    """Above everything the stage is given (a source a mount at most) and will have open at one time."""
-    given = FIRST + len(wanted.config.mounts) + len(wanted.joined) + wanted.preserve_fds
-    return given + _OPEN_AT_ONE_TIME
+    """Above everything the stage is given (at most one for a mount or a device) and will have open at one time."""
+    listed = len(wanted.config.mounts) + len(wanted.config.linux.devices)
+    return FIRST + listed + len(wanted.joined) + wanted.preserve_fds + _OPEN_AT_ONE_TIME
 
 
 def _cgroup_paths(wanted: Birth) -> tuple[str, ...]:
@@ -187,14 +230,18 @@ def _emit_surroundings(p: Program, wanted: Birth) -> None:
         emit_loopback_up(p)
 
 
-def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> Pointer | None:
-    """The rootfs with all that is mounted on it, the hooks that may still see the host, and the way in."""
+def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> tuple[Pointer | None, int]:
+    """The rootfs with all that is mounted on it, the hooks that may still see the host, and the way in.
+
+    Returns where the state for hooks goes, and the first operation after the mounts.
+    """
     config = wanted.config
     root = emit_rootfs(p, inputs)
     emit_mounts(p, root, inputs)
     emit_devices(p, root, inputs)
     if wanted.process.terminal:
         emit_console(p, root, inputs)
+    first_hook_operation = len(p)
     hook_state = None
     hooks = config.hooks
     if output >= 0:
@@ -210,4 +257,4 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> 
     emit_masks(p, root, inputs)
     emit_readonly_root(p, root, inputs)
     emit_pivot(p, root, inputs)
-    return hook_state
+    return hook_state, first_hook_operation

@@ -86,7 +86,7 @@ class Stage:
             raise ProtocolError("internal error: the stage refused its program")
         operation = self.program.operation(index)
         if value < 0:
-            raise StageFailed(operation.label.failure(-value), -value)
+            raise StageFailed(operation.label.failure(-value), -value, operation=index)
         return operation, value
 
     def answer(self, payload: bytes = b"") -> None:

@@ -12,6 +12,10 @@
  2  INIT_PID           pid of init      remembers it, waits for the joiner's end          -
  3  RUNTIME_HOOKS      0                runs prestart, createRuntime                      state for container hooks
  4  READY              0                limits, state.json, pid file                      "HOME=…\\0"
+ 5  HAND_OVER          index in mounts  reads three messages with a descriptor each,      -
+                                        sent after its answer: a directory, a tmpfs, the
+                                        user namespace
+ 6  COPY_UP            index in mounts  lets a second stage copy the one into the other   -
 
 After READY the parent goes away.  What fails later is written to the exec fifo in the same 8 bytes; {index, 0} there
 means that the next operation is the execve(2), so that `start` can tell a program that ended at once from a stage that
@@ -26,6 +30,8 @@ MAP_IDS = 1
 INIT_PID = 2
 RUNTIME_HOOKS = 3
 READY = 4
+HAND_OVER = 5
+COPY_UP = 6
 
 MESSAGE = Struct("<Ii")
 ANSWER = Struct("<II")

@@ -75,6 +75,7 @@ SIGNATURES = {
     "sched_setaffinity": "int int bytes",
     "sched_setattr": "int bytes int",
     "seccomp": "seccomp seccomp_filter sock_fprog",
+    "sendfile": "fd fd buffer int",
     "sendmsg": "fd bytes message",
     "set_mempolicy": "hex bytes int",
     "setdomainname": "text int",

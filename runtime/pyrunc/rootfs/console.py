@@ -20,8 +20,6 @@ from pyrunc.kernel.constants import (
     S_IFDIR,
     S_IFLNK,
     S_IFMT,
-    SCM_RIGHTS,
-    SOL_SOCKET,
     TIOCGPTPEER,
     TIOCSCTTY,
     TIOCSPTLCK,
@@ -29,22 +27,19 @@ from pyrunc.kernel.constants import (
 )
 from pyrunc.rootfs.host import emit_reopen
 from pyrunc.rootfs.paths import Facts, RootPaths
+from pyrunc.rootfs.sending import descriptor_message
 from pyrunc.rootfs.trees import emit_attach, emit_clone_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocispec.config import Process
     from pyrunc.program.builder import Program
-    from pyrunc.program.operations import Pointer, Register
+    from pyrunc.program.operations import Register
     from pyrunc.rootfs.inputs import RootfsInputs
 
 _MULTIPLEXER = (5, 2)  # Documentation/admin-guide/devices.txt: /dev/ptmx
 _NAME = b"/dev/ptmx"  # what the receiver of the descriptor may call it
 _WINDOW_SIZE = Struct("<HHHH")  # struct winsize: rows, columns, pixels
-_MESSAGE = Struct("<QIxxxxQQQQIxxxx")  # struct msghdr: name, its length, iov, its count, control, its length, flags
-_IOVEC = Struct("<QQ")
-_CONTROL = Struct("<Qiiixxxx")  # struct cmsghdr with one descriptor, padded to 8
-_CONTROL_LENGTH = 20
 _SAME_GROUP = 0xFFFFFFFF  # (gid_t)-1: stays
 
 
@@ -143,14 +138,6 @@ def _emit_mount(p: Program, paths: RootPaths, facts: Facts, terminal: Register) 
 def _emit_send(p: Program, master: Register, console_fd: int, spare_fd: int) -> None:
     """One message with a name and exactly one descriptor: what conmon, containerd and recvtty want."""
     p.call("dup3", master, spare_fd, O_CLOEXEC, doing="send the terminal")
-    p.call("sendmsg", console_fd, _message(p, spare_fd), MSG_NOSIGNAL, doing="send the terminal")
+    p.call("sendmsg", console_fd, descriptor_message(p, _NAME, spare_fd), MSG_NOSIGNAL, doing="send the terminal")
     p.call("close", spare_fd, doing="close")
     p.call("close", console_fd, doing="close")
-
-
-def _message(p: Program, descriptor: int) -> Pointer:
-    name = p.constant(_NAME)
-    vector = p.structure(_IOVEC.pack(0, len(_NAME)), [(0, name)])
-    control = p.constant(_CONTROL.pack(_CONTROL_LENGTH, SOL_SOCKET, SCM_RIGHTS, descriptor))
-    header = _MESSAGE.pack(0, 0, 0, 1, 0, _CONTROL.size, 0)
-    return p.structure(header, [(16, vector), (32, control)])

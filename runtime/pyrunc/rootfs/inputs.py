@@ -23,8 +23,13 @@ class RootfsInputs(Record):
     cgroups: tuple[CgroupHierarchy, ...]
     cgroup_paths: tuple[str, ...]  # the container's cgroup below each hierarchy's mount point, "" if none
     source_fds: dict[int, int] = {}  # index in mounts -> a detached copy of its source, opened by the parent
+    device_fds: dict[int, int] = {}  # index in linux.devices -> a detached mount of a node that the parent made
+    source_links: dict[int, str] = {}  # index in mounts -> the link that its source is, for copy-symlink
     rootfs_fd: int = -1  # the same for the rootfs
     console_fd: int = -1  # the connected console socket
     no_pivot: bool = False
     mount_label: str = ""  # linux.mountLabel if the host has SELinux, else ""
+    socket_fd: int = 3  # to the parent
+    sync_hand_over: int = 0  # tmpcopyup: numbers of the two sync points (process/sync.py)
+    sync_copy_up: int = 0
     spare_fd: int = 250  # a number nobody uses: descriptors go there when a path or a message must name them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EAGAIN, ENOTDIR, EPERM
 
-from pyrunc.kernel.constants import O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT
+from pyrunc.kernel.constants import O_PATH, O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT
 from pyrunc.rootfs.host import emit_open
 from pyrunc.rootfs.paths import Facts, RootPaths, check_kind
 from pyrunc.rootfs.trees import emit_attach
@@ -45,17 +45,20 @@ class Mounting:
         self.there = Facts(p)  # of what a path leads to
         self.proc: Facts | None = None  # of the mount on /proc, once there is one
 
-    def target(self, destination: str, *, is_directory: bool) -> Register:
+    def target(self, destination: str, *, is_directory: bool, flags: int = O_PATH) -> Register:
         """Where to mount.  A missing one is made: a directory, or (`is_directory` False) what `self.own` is."""
         make = self.paths.make_directory if is_directory else self._make_alike
-        return self.paths.open_or_make(destination, make)
+        return self.paths.open_or_make(destination, make, flags)
 
     def ordinary_target(self, destination: str, file_system: str) -> Register:
         says = f'filesystem "{file_system}" must be mounted on ordinary directory'
         return self.paths.open_ordinary_directory(destination, says)
 
-    def attach(self, tree: Register, destination: str, target: Register) -> None:
-        """Mount the tree, close `target`, and see that the path leads to the mount.  `self.own` must be the tree's."""
+    def attach(self, tree: Register, destination: str, target: Register, flags: int = O_PATH) -> None:
+        """Mount the tree, close `target`, and see that the path leads to the mount.  `self.own` must be the tree's.
+
+        `flags` with O_NOFOLLOW: for a link that is mounted, or covered.
+        """
         p = self.p
         self.there.read(p, target)
         self.refuse_inside_proc(destination)
@@ -65,12 +68,12 @@ class Mounting:
         if destination == "/":
             p.set(self.root, tree)  # openat2(2) from below would not see what covers it
             return
-        self.verify(destination)
+        self.verify(destination, flags)
 
-    def verify(self, destination: str) -> None:
+    def verify(self, destination: str, flags: int = O_PATH) -> None:
         """The path must lead to the mount that `self.own` describes."""
         p = self.p
-        found = self.paths.open_existing(destination)
+        found = self.paths.open_existing(destination, flags)
         self.there.read(p, found)
         p.close(found)
         moved = "the mount point was moved or covered meanwhile"

@@ -13,26 +13,31 @@ Rule 3: a tmpfs and /dev are mounted writable even when they are to be read-only
 
 from __future__ import annotations
 
-from errno import EBUSY, EINVAL, EOPNOTSUPP, EPERM
+from errno import EBUSY, EINVAL, EPERM
 
+from ocispec.record import Record
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
     MOUNT_ATTR_RDONLY,
     MS_SLAVE,
+    O_NOFOLLOW,
+    O_PATH,
     PROC_SUPER_MAGIC,
     STATX_ATTR_MOUNT_ROOT,
 )
 from pyrunc.rootfs.cgroupfs import emit_cgroup
+from pyrunc.rootfs.copying import emit_hand_over
 from pyrunc.rootfs.filesystems import FileSystem, emit_file_system, emit_mount_by_path, emit_reconfiguration
 from pyrunc.rootfs.host import emit_directory_mode
+from pyrunc.rootfs.idmaps import IdMap, id_map_of
 from pyrunc.rootfs.mounting import ON_PROC, Mounting, emit_mode_of, inside_proc
-from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options
-from pyrunc.rootfs.paths import clean_path, emit_failure
+from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options, words_without_effect
+from pyrunc.rootfs.paths import clean_path
 from pyrunc.rootfs.trees import emit_attributes, emit_clone, emit_propagation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ocispec.config import Mount
+    from ocispec.config import Config, Mount
     from pyrunc.program.builder import Program
     from pyrunc.program.operations import Register
     from pyrunc.rootfs.inputs import RootfsInputs
@@ -51,14 +56,57 @@ def emit_mounts(p: Program, root: Register, inputs: RootfsInputs) -> None:
             _emit_mount(m, index, mount)
 
 
-def wanted_sources(inputs: RootfsInputs) -> tuple[tuple[int, str, bool], ...]:
-    """(index in mounts, source, recursive) of every bind: for a parent that may see more than the stage."""
+class Source(Record):
+    """What a bind mount binds."""
+
+    index: int  # in mounts
+    path: str
+    recursive: bool
+    follow: bool  # a link that it is; not with src-nofollow
+    id_map: IdMap | None
+
+
+def wanted_sources(inputs: RootfsInputs) -> tuple[Source, ...]:
+    """Of every bind mount, for a parent that may see and do more than the stage.  Raises ConfigError."""
     wanted = []
     for index, mount in enumerate(inputs.config.mounts):
         options = parse_mount_options(mount.options)
-        if is_bind(mount, options) and not options.is_remount:
-            wanted.append((index, _source(inputs, mount), options.is_recursive))
+        if is_bind(mount, options) and not options.is_remount and index not in inputs.source_links:
+            id_map = id_map_of(f"mounts[{index}]", mount, options, inputs.config.linux)
+            path = _source(inputs.bundle, mount)
+            wanted.append(
+                Source(
+                    index=index,
+                    path=path,
+                    recursive=options.is_recursive,
+                    follow=not options.binds_link,
+                    id_map=id_map,
+                )
+            )
     return tuple(wanted)
+
+
+def link_sources(config: Config, bundle: str) -> tuple[tuple[int, str], ...]:
+    """(index in mounts, source) of what has copy-symlink: if that is a link, it belongs into `source_links`."""
+    return tuple(
+        (index, _source(bundle, mount)) for index, mount in enumerate(config.mounts) if "copy-symlink" in mount.options
+    )
+
+
+def mount_warnings(config: Config, *, has_selinux: bool) -> list[str]:
+    """What is ignored, because the kernel or the spec ignores it."""
+    warnings = []
+    for index, mount in enumerate(config.mounts):
+        options = parse_mount_options(mount.options)
+        if is_bind(mount, options):
+            words = words_without_effect(mount.options)
+        else:
+            words = [word for word in mount.options if word in ("mand", "rmand")]  # gone since Linux 5.15
+        if words:
+            warnings.append(f"mounts[{index}] {mount.destination}: no effect here: {', '.join(words)}")
+    if config.linux.mount_label and not has_selinux:
+        warnings.append("linux.mountLabel: this host has no SELinux, ignoring")
+    return warnings
 
 
 def is_bind(mount: Mount, options: MountOptions) -> bool:
@@ -79,12 +127,17 @@ def _emit_mount(m: Mounting, index: int, mount: Mount) -> None:
     _refuse(index, mount, options, destination)
     if options.is_remount:
         tree = _emit_remount(m, mount, options, destination)
+    elif index in m.inputs.source_links:
+        directory, name = m.paths.parent_and_name(destination)
+        m.paths.make_this_link(directory, name, m.inputs.source_links[index])
+        p.close(directory)
+        return
     elif is_bind(mount, options):
         tree = _emit_bind(m, index, mount, options, destination)
     elif mount.type == "cgroup":
         tree = emit_cgroup(m, destination, options)
     else:
-        tree = _emit_new(m, mount, options, destination)
+        tree = _emit_new(m, index, mount, options, destination)
     recursive = options.recursive_attributes
     emit_attributes(p, tree, recursive, recursive=True, doing="set attributes recursively")
     for propagation, is_recursive in options.propagations:
@@ -102,8 +155,11 @@ def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -
         raise ConfigError(f"{place}.destination: {inside_proc(destination)}")
     if destination == "/proc" and mount.type != "proc" and not is_bind(mount, options) and not options.is_remount:
         raise ConfigError(f'{place}.destination: "/proc" cannot be mounted because it is not of type proc')
-    if options.idmap or mount.uid_mappings or mount.gid_mappings:
-        raise ConfigError(f"{place}: id-mapped mounts are not supported yet")
+    if (options.idmap or mount.uid_mappings) and (options.is_remount or not is_bind(mount, options)):
+        raise ConfigError(f"{place}: only bind mounts can be id-mapped")
+    links = options.binds_link or options.covers_link or options.copies_link
+    if links and (not is_bind(mount, options) or options.is_remount):
+        raise ConfigError(f"{place}.options: src-nofollow, dest-nofollow and copy-symlink are for new bind mounts only")
     if options.copies_up and (mount.type != "tmpfs" or is_bind(mount, options) or options.is_remount):
         raise ConfigError(f"{place}.options: tmpcopyup is for new tmpfs mounts only")
     if not mount.type and not is_bind(mount, options) and not options.is_remount:
@@ -113,25 +169,28 @@ def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -
 # -- bind mounts -------------------------------------------------------------------------------------------------------
 
 
-def _source(inputs: RootfsInputs, mount: Mount) -> str:
-    return mount.source if mount.source.startswith("/") else f"{inputs.bundle}/{mount.source}"
+def _source(bundle: str, mount: Mount) -> str:
+    return mount.source if mount.source.startswith("/") else f"{bundle}/{mount.source}"
 
 
 def _emit_bind(m: Mounting, index: int, mount: Mount, options: MountOptions, destination: str) -> Register:
     p, inputs = m.p, m.inputs
-    source = _source(inputs, mount)
+    source = _source(inputs.bundle, mount)
     if index in inputs.source_fds:
         tree = p.register()
         p.set(tree, inputs.source_fds[index])
         # The parent made it in the host's mount namespace, where the propagation of "/" was not yet changed.
         emit_propagation(p, tree, MS_SLAVE, recursive=True, doing="make it a slave of the host's mounts")
     else:
-        tree = emit_clone(p, source, recursive=options.is_recursive, doing=f"bind {source}")
+        follow = not options.binds_link
+        tree = emit_clone(p, source, recursive=options.is_recursive, doing=f"bind {source}", follow=follow)
     if destination == "/proc":
         _emit_check_proc(p, tree)
     emit_attributes(p, tree, options.attributes, recursive=False, doing=f"bind {source}: set attributes")
     m.own.read(p, tree)
-    m.attach(tree, destination, m.target(destination, is_directory=False))
+    flags = O_PATH | (O_NOFOLLOW if options.binds_link or options.covers_link else 0)
+    target = m.target(destination, is_directory=False, flags=flags if options.covers_link else O_PATH)
+    m.attach(tree, destination, target, flags)
     if destination == "/proc":
         m.remember_proc(tree)
     return tree
@@ -160,23 +219,25 @@ def _file_system(m: Mounting, mount: Mount, options: MountOptions) -> FileSystem
     return FileSystem(mount.type, mount.source, tuple(data), tuple(flags))
 
 
-def _emit_new(m: Mounting, mount: Mount, options: MountOptions, destination: str) -> Register:
+def _emit_new(m: Mounting, index: int, mount: Mount, options: MountOptions, destination: str) -> Register:
     p = m.p
     wanted = _file_system(m, mount, options)
-    if wanted.needs_mount:
-        return _emit_by_path(m, wanted, options, destination)
-    attributes = options.attributes.sets
+    attributes = options.attributes
     if is_read_only_at_the_end(mount, options):
-        attributes &= ~MOUNT_ATTR_RDONLY
+        attributes = Attributes(attributes.sets & ~MOUNT_ATTR_RDONLY, attributes.clears)
+    if wanted.needs_mount:
+        return _emit_by_path(m, index, wanted, options, attributes, destination)
     if mount.type == "sysfs" and m.inputs.has_user_namespace and not m.inputs.has_network_namespace:
         tree = _emit_host_sysfs(m, wanted, options)
     else:
-        tree = emit_file_system(p, wanted, attributes)
+        tree = emit_file_system(p, wanted, attributes.sets)
     m.own.read(p, tree)
     if mount.type in _ORDINARY:
         target = m.ordinary_target(destination, mount.type)
     elif mount.type == "tmpfs":
-        target = _emit_covered(m, tree, options, destination)
+        covered = _Covered(m, destination)
+        covered.emit_take(m, index, tree, options)
+        target = covered.directory
     else:
         target = m.target(destination, is_directory=True)
     m.attach(tree, destination, target)
@@ -205,65 +266,76 @@ def _emit_host_sysfs(m: Mounting, wanted: FileSystem, options: MountOptions) -> 
     return tree
 
 
-def _emit_covered(m: Mounting, tree: Register, options: MountOptions, destination: str) -> Register:
-    """The target of a tmpfs, which takes something from a directory that was there before.
+class _Covered:
+    """The directory that a tmpfs is to cover, and takes something from if it was there before."""
 
-    Its mode, as runc's does, if it is told none.  With tmpcopyup its content: none is all that can be copied yet.
+    def __init__(self, m: Mounting, destination: str) -> None:
+        p = m.p
+        self.is_new = p.register()
+        p.set(self.is_new, 0)
+
+        def make(directory: Register, name: str) -> None:
+            exists = p.target()
+            m.paths.make_directory(directory, name, exists)
+            p.set(self.is_new, 1)
+            p.here(exists)
+
+        self.directory = m.paths.open_or_make(destination, make)
+
+    def emit_take(self, m: Mounting, index: int, tree: Register, options: MountOptions) -> None:
+        """Its mode, as runc's does, if the tmpfs is told none.  With tmpcopyup its content."""
+        p = m.p
+        done = p.target()
+        p.jump_if(self.is_new, 1, done)
+        if not options.has_data("mode"):
+            m.there.read(p, self.directory)
+            mode = emit_mode_of(p, m.there)
+            emit_directory_mode(p, tree, mode, doing="keep the mode of the mount point")
+            p.release(mode)
+        if options.copies_up:
+            _emit_copy_up(m, index, self.directory, tree)
+        p.here(done)
+        p.release(self.is_new)
+
+
+def _emit_copy_up(m: Mounting, index: int, directory: Register, tree: Register) -> None:
+    """The parent is asked only when there is something: nearly every `--tmpfs` of podman is on an empty directory.
+
+    Such a one lists "." and "..", 24 bytes each (struct linux_dirent64), or less if it was removed.
     """
-    p = m.p
-    is_new = p.register()
-    p.set(is_new, 0)
-
-    def make(directory: Register, name: str) -> None:
-        exists = p.target()
-        m.paths.make_directory(directory, name, exists)
-        p.set(is_new, 1)
-        p.here(exists)
-
-    target = m.paths.open_or_make(destination, make)
-    done = p.target()
-    p.jump_if(is_new, 1, done)
-    if not options.has_data("mode"):
-        m.there.read(p, target)
-        mode = emit_mode_of(p, m.there)
-        emit_directory_mode(p, tree, mode, doing="keep the mode of the mount point")
-        p.release(mode)
-    if options.copies_up:
-        _emit_check_empty(m, target)
-    p.here(done)
-    p.release(is_new)
-    return target
-
-
-def _emit_check_empty(m: Mounting, directory: Register) -> None:
-    """A directory without entries lists "." and "..", 24 bytes each (struct linux_dirent64); less if it was removed."""
     p = m.p
     entries = p.scratch(_TWO_ENTRIES + _ONE_MORE)
     reading = m.paths.open_for_reading(directory)
     listed = p.result("getdents64", reading, entries, entries.size, doing="tmpcopyup: read the directory")
     p.close(reading)
-    empty = p.target()
-    p.jump_if(listed, _TWO_ENTRIES, empty)
-    emit_failure(p, EOPNOTSUPP, doing="tmpcopyup of a directory that is not empty is not supported yet")
-    p.here(empty)
+    done = p.target()
+    for size in (0, _TWO_ENTRIES):
+        p.jump_if(listed, size, done)
+    emit_hand_over(p, m.inputs, directory, tree, index)
+    p.here(done)
     p.release(listed)
 
 
-def _emit_by_path(m: Mounting, wanted: FileSystem, options: MountOptions, destination: str) -> Register:
+def _emit_by_path(
+    m: Mounting, index: int, wanted: FileSystem, options: MountOptions, attributes: Attributes, destination: str
+) -> Register:
     """For what fsconfig(2) cannot say.  All one can check is that the path now leads to a mount root that is new."""
     p = m.p
-    target = m.target(destination, is_directory=True)
+    covered = _Covered(m, destination) if wanted.type == "tmpfs" else None
+    target = m.target(destination, is_directory=True) if covered is None else covered.directory
     m.there.read(p, target)
     m.refuse_inside_proc(destination)
     m.own.read(p, target)
     emit_mount_by_path(p, wanted, target, m.inputs.spare_fd)
-    p.close(target)
     tree = m.paths.open_existing(destination)
     m.there.read(p, tree)
     moved = "the mount point was moved or covered meanwhile"
     p.check(m.there.mount_id, m.own.mount_id, doing=moved, errno=EINVAL, differs=True)
     p.check(m.there.attributes, STATX_ATTR_MOUNT_ROOT, doing=moved, errno=EINVAL, mask=STATX_ATTR_MOUNT_ROOT)
-    emit_attributes(p, tree, options.attributes, recursive=False, doing="set attributes")
+    if covered is not None:
+        covered.emit_take(m, index, tree, options)
+    p.close(target)
+    emit_attributes(p, tree, attributes, recursive=False, doing="set attributes")
     return tree
 
 

@@ -75,9 +75,13 @@ _SUPER_FLAGS = {
     "nolazytime": ("lazytime", False),
     "iversion": ("iversion", True),
     "noiversion": ("iversion", False),
+    # crun's.  A new file system has nothing mounted below it yet.
+    "rsync": ("sync", True),
+    "rasync": ("sync", False),
+    "rdirsync": ("dirsync", True),
 }
 # mandatory locking is gone since Linux 5.15, our baseline; silent only ever silenced the kernel's log
-_WITHOUT_EFFECT = ("defaults", "mand", "nomand", "silent", "loud")
+_WITHOUT_EFFECT = ("defaults", "mand", "nomand", "rmand", "rnomand", "silent", "loud")
 
 _RECURSIVE_FLAGS = {"r" + word: bits for word, bits in _FLAGS.items()}
 _RECURSIVE_ACCESS_TIMES = {"r" + word: choice for word, choice in _ACCESS_TIMES.items()}
@@ -93,7 +97,9 @@ _TABLES = (
     _RECURSIVE_ACCESS_TIMES,
     _RECURSIVE_AGAINST,
 )
-OTHER_WORDS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap", *_WITHOUT_EFFECT)
+# crun's: word -> the attribute of MountOptions that it sets
+_LINKS = {"src-nofollow": "binds_link", "dest-nofollow": "covers_link", "copy-symlink": "copies_link"}
+OTHER_WORDS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap", *_LINKS, *_WITHOUT_EFFECT)
 
 
 class Attributes:
@@ -126,8 +132,12 @@ class MountOptions:
 
     __slots__ = (
         "attributes",
+        "binds_link",
+        "copies_link",
         "copies_up",
+        "covers_link",
         "data",
+        "id_ranges",
         "idmap",
         "is_bind",
         "is_recursive",
@@ -147,7 +157,11 @@ class MountOptions:
         self.is_recursive = False  # rbind
         self.is_remount = False
         self.copies_up = False  # tmpcopyup
+        self.binds_link = False  # src-nofollow: a link as the source is what is mounted, not what it leads to
+        self.covers_link = False  # dest-nofollow: a link as the destination is covered, not what it leads to
+        self.copies_link = False  # copy-symlink: a link as the source is made again, and nothing is mounted
         self.idmap = ""  # "", "idmap" or "ridmap"
+        self.id_ranges = ""  # crun's `idmap=…`: the maps, as text (rootfs/idmaps.py)
 
     @property
     def is_read_only(self) -> bool:
@@ -166,9 +180,18 @@ def parse_mount_options(words: Sequence[str]) -> MountOptions:
     """Never fails: what is unknown is data, and the file system judges it."""
     options = MountOptions()
     for word in words:
-        if not (_parse_flag(options, word) or _parse_other(options, word)):
+        if "=" in word:  # no word of ours has it, but for crun's maps
+            _parse_data(options, word)
+        elif not (_parse_flag(options, word) or _parse_other(options, word)):
             options.data.extend(split_data(word))
     return options
+
+
+def _parse_data(options: MountOptions, word: str) -> None:
+    if word.startswith(("idmap=", "ridmap=")):
+        options.idmap, _equals, options.id_ranges = word.partition("=")
+    else:
+        options.data.extend(split_data(word))
 
 
 def _parse_flag(options: MountOptions, word: str) -> bool:
@@ -202,6 +225,8 @@ def _parse_other(options: MountOptions, word: str) -> bool:
         options.is_remount = True
     elif word == "tmpcopyup":
         options.copies_up = True
+    elif word in _LINKS:
+        setattr(options, _LINKS[word], True)
     elif word in ("idmap", "ridmap"):
         options.idmap = word
     else:
@@ -234,6 +259,19 @@ def _split_pair(part: str) -> tuple[str, str | None]:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = value[1:-1]
     return key, value
+
+
+def words_without_effect(words: Sequence[str]) -> list[str]:
+    """What a bind mount has no use for: flags of a file system, and options that only a file system understands.
+
+    runc 1.1 and crun hand them to the kernel, which ignores them (mount(2), MS_BIND).
+    """
+    ignored = []
+    for word in words:
+        options = parse_mount_options([word])
+        if options.super_flags or options.data or word in ("mand", "rmand"):
+            ignored.append(word)
+    return ignored
 
 
 def known_words() -> tuple[str, ...]:

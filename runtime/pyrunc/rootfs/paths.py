@@ -109,7 +109,7 @@ class RootPaths:
         """An empty file, mode 0644, in directories with mode 0755."""
         return self.open_or_make(path, self.make_file)
 
-    def open_or_make(self, path: str, make: Callable[[Register, str], None]) -> Register:
+    def open_or_make(self, path: str, make: Callable[[Register, str], None], flags: int = O_PATH) -> Register:
         """Open `path`; if it is not there, make its directories, call `make(directory, name)`, and open it.
 
         `make` must accept that the name has appeared meanwhile.
@@ -118,13 +118,13 @@ class RootPaths:
         path = clean_path(path)
         into = p.register()
         missing, opened = p.target(), p.target()
-        self.open_into(into, path, passing=(ENOENT,), otherwise=missing)
+        self.open_into(into, path, flags, passing=(ENOENT,), otherwise=missing)
         p.jump(opened)
         p.here(missing)
         directory = self._make_parents(path)
         make(directory, path.rpartition("/")[2])
         self._leave(directory)
-        self.open_into(into, path)
+        self.open_into(into, path, flags)
         p.here(opened)
         return into
 
@@ -201,6 +201,22 @@ class RootPaths:
     def make_link(self, directory: Register, name: str, text: str) -> None:
         """What exists under that name stays, as in runc."""
         self.p.call("symlinkat", text, directory, name, doing=f"link {name} to {text}", tolerate=(EEXIST,))
+
+    def make_this_link(self, directory: Register, name: str, text: str) -> None:
+        """What exists under that name must be this very link, else EEXIST."""
+        p, content = self.p, text.encode("utf-8", "surrogateescape")
+        doing = f"link {name} to {text}"
+        exists, made = p.target(), p.target()
+        p.call("symlinkat", text, directory, name, doing=doing, tolerate=(EEXIST,), otherwise=exists)
+        p.jump(made)
+        p.here(exists)
+        other = f"{doing}: something else is there already"
+        there = p.scratch(len(content) + 8)
+        p.call("readlinkat", directory, name, there, there.size, doing=other)
+        expected = p.constant(content + bytes(8))
+        for offset in range(0, len(content) + 1, 8):
+            p.check(there.field(offset, 8), expected.field(offset, 8), doing=other, errno=EEXIST)
+        p.here(made)
 
     def make_node(self, directory: Register, name: str, kind: int, number: int) -> None:
         """mknodat(2) with mode 0.  What exists under that name stays; what it is, is checked after `open_name`."""

@@ -12,6 +12,7 @@ from pyrunc.kernel.constants import (
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_RECURSIVE,
+    AT_SYMLINK_NOFOLLOW,
     MOUNT_ATTR_SIZE_VER0,
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
@@ -29,9 +30,10 @@ NOT_A_MOUNT_POINT = EINVAL  # mount_setattr(2), umount2(2)
 _MOUNT_ATTR = Struct("<QQQQ")  # struct mount_attr: attr_set, attr_clr, propagation, userns_fd
 
 
-def emit_clone(p: Program, path: str, *, recursive: bool, doing: str) -> Register:
+def emit_clone(p: Program, path: str, *, recursive: bool, doing: str, follow: bool = True) -> Register:
     """A detached copy of the mount at a host path: what a bind mount is before it is attached."""
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    flags |= 0 if follow else AT_SYMLINK_NOFOLLOW
     return p.result("open_tree", AT_FDCWD, path, flags, doing=doing)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pyrunc.kernel import constants as k
-from pyrunc.rootfs.options import known_words, parse_mount_options, split_data
+from pyrunc.rootfs.options import known_words, parse_mount_options, split_data, words_without_effect
 
 A = k.MOUNT_ATTR__ATIME
 # word -> (sets, clears)
@@ -45,6 +45,9 @@ SUPER_FLAGS = {
     "nolazytime": {"lazytime": False},
     "iversion": {"iversion": True},
     "noiversion": {"iversion": False},
+    "rsync": {"sync": True},
+    "rasync": {"sync": False},
+    "rdirsync": {"dirsync": True},
 }
 
 
@@ -87,7 +90,7 @@ def test_flag_of_the_file_system(word: str) -> None:
     assert options.data == []
 
 
-@pytest.mark.parametrize("word", ["defaults", "mand", "nomand", "silent", "loud"])
+@pytest.mark.parametrize("word", ["defaults", "mand", "nomand", "rmand", "rnomand", "silent", "loud"])
 def test_word_without_effect(word: str) -> None:
     options = parse_mount_options([word])
     assert not options.attributes
@@ -108,6 +111,23 @@ def test_extensions_are_not_data() -> None:
     assert options.copies_up
     assert options.idmap == "ridmap"
     assert options.data == []
+
+
+@pytest.mark.parametrize(("word", "attribute"), [
+    ("src-nofollow", "binds_link"), ("dest-nofollow", "covers_link"), ("copy-symlink", "copies_link"),
+])  # fmt: skip
+def test_links(word: str, attribute: str) -> None:
+    options = parse_mount_options(["bind", word])
+    names = ("binds_link", "covers_link", "copies_link")
+    assert [name for name in names if getattr(options, name)] == [attribute]
+    assert options.data == []
+
+
+@pytest.mark.parametrize("word", ["idmap", "ridmap"])
+def test_ranges_of_an_id_map(word: str) -> None:
+    """crun's form; it holds no commas, and is no data."""
+    options = parse_mount_options(["rbind", f"{word}=uids=0-1-2;gids=0-1-2"])
+    assert (options.idmap, options.id_ranges, options.data) == (word, "uids=0-1-2;gids=0-1-2", [])
 
 
 @pytest.mark.parametrize(("words", "sets", "clears"), [
@@ -151,8 +171,13 @@ def test_data(text: str, pairs: list[tuple[str, str | None]]) -> None:
     assert split_data(text) == pairs
 
 
+def test_words_without_effect_on_a_bind() -> None:
+    words = ["bind", "ro", "size=1", "sync", "rsync", "nosuid", "lazytime", "mand", "silent", "x", "rprivate", "idmap"]
+    assert words_without_effect(words) == ["size=1", "sync", "rsync", "lazytime", "mand", "x"]
+
+
 def test_known_words_are_known() -> None:
-    assert len(known_words()) == len(ATTRIBUTES) * 2 + len(PROPAGATIONS) + len(SUPER_FLAGS) + 5 + 6
+    assert len(known_words()) == len(ATTRIBUTES) * 2 + len(PROPAGATIONS) + len(SUPER_FLAGS) + 7 + 6 + 3
     for word in known_words():
         assert parse_mount_options([word]).data == [], word
     assert "rro" in known_words()  # containerd looks for it in `features`

@@ -24,7 +24,7 @@ from pyrunc.rootfs.console import emit_console
 from pyrunc.rootfs.devices import emit_devices, encode_device
 from pyrunc.rootfs.inputs import RootfsInputs
 from pyrunc.rootfs.masks import emit_masks, emit_readonly_root
-from pyrunc.rootfs.mounts import emit_mounts, wanted_sources
+from pyrunc.rootfs.mounts import emit_mounts, mount_warnings, wanted_sources
 from pyrunc.rootfs.pivot import emit_pivot
 from pyrunc.rootfs.prepare import emit_rootfs
 
@@ -307,7 +307,9 @@ def test_without_a_mount_namespace_no_propagation_is_touched() -> None:
 
 
 def test_wanted_sources() -> None:
-    assert wanted_sources(inputs()) == ((5, "/srv/bundle/hosts", True), (6, "/data", False))
+    assert [(one.index, one.path, one.recursive) for one in wanted_sources(inputs())] == [
+        (5, "/srv/bundle/hosts", True), (6, "/data", False),
+    ]  # fmt: skip
 
 
 def test_sources_that_the_parent_opened_are_not_named() -> None:
@@ -330,3 +332,17 @@ def test_the_root_becomes_read_only_last_of_all_mounts() -> None:
 ])  # fmt: skip
 def test_device_numbers(major: int, minor: int, number: int) -> None:
     assert encode_device(major, minor) == number
+
+
+def test_what_is_ignored_is_known() -> None:
+    mounts = (
+        Mount(destination="/a", type="bind", source="/a", options=("ro", "size=1k", "lazytime", "rprivate")),
+        Mount(destination="/b", type="tmpfs", source="b", options=("size=1k", "lazytime", "mand")),
+        Mount(destination="/c", type="tmpfs", source="c", options=("nosuid",)),
+    )
+    config = inputs(mounts, linux=Linux(mount_label="x_t")).config
+    ignored = ["mounts[0] /a: no effect here: size=1k, lazytime", "mounts[1] /b: no effect here: mand"]
+    assert mount_warnings(config, has_selinux=True) == ignored
+    assert mount_warnings(config, has_selinux=False) == [
+        *ignored, "linux.mountLabel: this host has no SELinux, ignoring",
+    ]  # fmt: skip

@@ -1,9 +1,10 @@
 """`make bench`: runc, crun and pyrunc on the same bundles, interleaved, and a bare C program as the limit.
 
-usage: python -m bench [--rounds 20] [--kinds plain,seccomp,mounts,crowd,list,where] [--cgroups v2,v1]
+usage: python -m bench [--rounds 30] [--kinds plain,seccomp,mounts,crowd,list,where] [--cgroups v2,v1]
                        [--crowd 500] [--list 1000] [--docs docs] [--only NAME,...] PYRUNC        as root
 
-Writes performance.json, performance.svg and the tables of performance.md to --docs.
+Prints the tables.  When nothing is left out, it writes performance.json, performance.svg and the tables of
+performance.md to docs; with --docs to that directory, which has a performance.md with the markers.
 """
 
 from __future__ import annotations
@@ -23,23 +24,26 @@ from bench.contenders import Contender, version
 
 HERE = Path(__file__).parent
 KINDS = (*bundles.KINDS, "crowd", "list", "where")
+CONTENDERS = ("runc", "crun", "pyrunc", "bare")
 ONCE = {"crowd", "list", "where"}  # on the first tree alone
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="what each command costs")
     parser.add_argument("pyrunc", help="the executable")
-    parser.add_argument("--rounds", type=int, default=20, help="lives of a container, of each contender and kind")
+    parser.add_argument("--rounds", type=int, default=30, help="lives of a container, of each contender and kind")
     parser.add_argument("--kinds", default=",".join(KINDS), help=f"default: {','.join(KINDS)}")
     parser.add_argument("--cgroups", default="v2,v1", help="trees; the first one has all kinds (default: v2,v1)")
     parser.add_argument("--crowd", type=int, default=500, help="containers present (default: 500)")
     parser.add_argument("--list", type=int, default=1000, help="containers to list (default: 1000)")
-    parser.add_argument("--docs", type=Path, default=HERE.parents[1] / "docs", help="where performance.* are")
-    parser.add_argument("--only", default="runc,crun,pyrunc,bare", help="contenders (default: all four)")
+    parser.add_argument("--docs", type=Path, help="where performance.* go (default: docs, when nothing is left out)")
+    parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders (default: all four)")
     given = parser.parse_args()
     unknown = [kind for kind in given.kinds.split(",") if kind not in KINDS]
     if unknown:
         parser.error(f"--kinds: no {', '.join(unknown)}")
+    if given.kinds.split(",") == list(KINDS) and given.only.split(",") == list(CONTENDERS) and not given.docs:
+        given.docs = HERE.parents[1] / "docs"
     return given
 
 
@@ -56,7 +60,9 @@ def contenders(given: argparse.Namespace) -> list[tuple[str, str]]:
 
 def machine() -> dict[str, Any]:
     text = Path("/proc/cpuinfo").read_text()
-    model = next((line.split(": ")[1] for line in text.splitlines() if line.startswith("model name")), os.uname().machine)
+    model = next(
+        (line.split(": ")[1] for line in text.splitlines() if line.startswith("model name")), os.uname().machine
+    )
     memory = Path("/proc/meminfo").read_text().split()[1]
     return {"cpu": model, "cores": os.cpu_count(), "memory_mb": int(memory) // 1024, "kernel": os.uname().release}
 
@@ -108,10 +114,11 @@ def main() -> None:
         "cgroups": found,
     }
     tables = report.tables(result)
-    (given.docs / "performance.json").write_text(json.dumps(result, indent=1) + "\n")
-    (given.docs / "performance.svg").write_text(plot.draw(result))
-    page = given.docs / "performance.md"
-    page.write_text(report.insert(page.read_text(), tables))
+    if given.docs:
+        (given.docs / "performance.json").write_text(json.dumps(result, indent=1) + "\n")
+        (given.docs / "performance.svg").write_text(plot.draw(result))
+        page = given.docs / "performance.md"
+        page.write_text(report.insert(page.read_text(), tables))
     print(tables)
 
 

@@ -224,10 +224,10 @@ static void make_devices(void)
 	} devices[] = {{"dev/null", 1, 3},   {"dev/zero", 1, 5},    {"dev/full", 1, 7},
 		       {"dev/random", 1, 8}, {"dev/urandom", 1, 9}, {"dev/tty", 5, 0}};
 	static const char *const links[][2] = {{"/proc/self/fd", "dev/fd"},
-					    {"/proc/self/fd/0", "dev/stdin"},
-					    {"/proc/self/fd/1", "dev/stdout"},
-					    {"/proc/self/fd/2", "dev/stderr"},
-					    {"pts/ptmx", "dev/ptmx"}};
+					       {"/proc/self/fd/0", "dev/stdin"},
+					       {"/proc/self/fd/1", "dev/stdout"},
+					       {"/proc/self/fd/2", "dev/stderr"},
+					       {"pts/ptmx", "dev/ptmx"}};
 	umask(0);
 	for (size_t i = 0; i < COUNT(devices); i++)
 		MUST(mknod(devices[i].path, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor)));

@@ -21,7 +21,9 @@ FLAGS = {
 NAMESPACES = {"mount": "NS", "pid": "PID", "network": "NET", "ipc": "IPC", "uts": "UTS", "cgroup": "CGROUP"}
 BITS = {"CAP_KILL": 5, "CAP_NET_BIND_SERVICE": 10, "CAP_AUDIT_WRITE": 29}  # linux/capability.h
 # runc's rules for "deny all": everything may be made, what /dev has may be used
-DEVICES = "c *:* m|b *:* m|c 1:3 rwm|c 1:8 rwm|c 1:7 rwm|c 5:0 rwm|c 1:5 rwm|c 1:9 rwm|c 136:* rwm|c 5:2 rwm|c 10:200 rwm"
+DEVICES = (
+    "c *:* m|b *:* m|c 1:3 rwm|c 1:8 rwm|c 1:7 rwm|c 5:0 rwm|c 1:5 rwm|c 1:9 rwm|c 136:* rwm|c 5:2 rwm|c 10:200 rwm"
+)
 
 
 class Hierarchy(NamedTuple):

@@ -11,7 +11,7 @@ REAP = "init"
 
 
 class Contender(NamedTuple):
-    """name: one word, for ids; path: of the executable, `{kind}` in it stands for the bundle's kind."""
+    """name: one word, for ids; path: of the executable, `{kind}` in it stands for the bundle's kind; root: --root."""
 
     name: str
     path: str
@@ -44,8 +44,10 @@ def script(contenders: list[Contender], steps: tuple[str, ...], top: str, kind: 
 
 
 def version(contender: Contender) -> str:
-    """The first line of --version."""
+    """What --version says first, with the commit."""
     if contender.name == "bare":
         return "tests/bench/bare.c"
     result = subprocess.run([contender.path, "--version"], capture_output=True, text=True, check=True)
-    return result.stdout.splitlines()[0]
+    lines = result.stdout.splitlines()
+    commit = next((line.partition(": ")[2] for line in lines if line.startswith("commit: ")), "unknown")
+    return f"{lines[0].rpartition(' ')[2]}, commit {commit[:12]}{'-dirty' * commit.endswith('-dirty')}"

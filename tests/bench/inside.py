@@ -119,7 +119,8 @@ class Bench:
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if result.returncode:
             sys.exit(f"bench: {kind} on {self.task['tree']}:\n" + "\n".join(self.errors.read_text().splitlines()[-5:]))
-        return summarise(parse(result.stdout))
+        found = summarise(parse(result.stdout))
+        return {contender.name: found[contender.name] for contender in self.contenders}
 
     # -- containers that stay ------------------------------------------------------------------------------------
 

@@ -25,16 +25,21 @@ PROGRAM, FAULTS, OTHER = "program", "page faults", "other"
 GROUPS = {
     "execve": "execve execveat",
     "exit": "exit exit_group",
-    "new namespaces": "clone clone3 fork vfork unshare setns sethostname ioctl socket",
-    "mounts": "mount umount umount2 fsopen fsconfig fsmount fspick move_mount open_tree mount_setattr pivot_root",
-    "seccomp": "seccomp",
-    "memory": "mmap munmap mprotect mremap brk madvise memfd_create",
+    "namespaces": "clone clone3 fork vfork unshare setns sethostname socket ioctl",
+    "mounts": "mount umount umount2 fsopen fsconfig fsmount move_mount open_tree mount_setattr pivot_root",
     "files": "open openat openat2 read write pread64 pwrite64 readv writev close mkdir mkdirat rmdir mknod mknodat "
-    "unlink unlinkat rename renameat renameat2 stat fstat newfstatat statx access faccessat faccessat2 symlink "
-    "symlinkat readlink readlinkat getdents64 ftruncate fchmod fchown chmod chown flock fcntl lseek sendfile",
+    "unlink unlinkat rename renameat renameat2 stat fstat fstatat lstat statx statfs fstatfs access faccessat "
+    "faccessat2 symlink symlinkat readlink readlinkat getdents64 ftruncate fchmod fchmodat fchown chmod chown flock "
+    "fcntl lseek sendfile",
+    "memory": "mmap mmap_pgoff munmap mprotect mremap brk madvise memfd_create",
+    "credentials": "prctl capset setresuid setresgid setgroups setuid setgid keyctl add_key seccomp",
+    "BPF": "bpf",
+    "waiting, threads": "futex nanosleep clock_nanosleep wait4 waitid poll ppoll epoll_wait epoll_pwait select "
+    "sched_yield tgkill",
 }
 GROUP_OF = {name: group for group, names in GROUPS.items() for name in names.split()}
-ENTRY = re.compile(r"\s__(?:x64|arm64|ia32)_sys_(?:new)?(\w+)")
+# how the kernel names the functions that system calls enter: some are inlined into the next, which then shows
+ENTRY = re.compile(r"\s(?:__(?:x64|arm64|do|se)_sys_|ksys_|vm_)(?:new)?(\w+)")
 FAULT = re.compile(r"\s(?:asm_exc_page_fault|do_mem_abort)\b")
 GROUP_ORDER = (PROGRAM, FAULTS, *GROUPS, OTHER)
 

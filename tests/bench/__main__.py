@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,8 @@ def main() -> None:
     given = arguments()
     if os.geteuid():
         sys.exit("bench: containers need root")
+    # The one inside gets the terminal's SIGINT too, and clears up; subprocess.run would kill it in the middle of that.
+    signal.signal(signal.SIGINT, lambda *_: None)
     with tempfile.TemporaryDirectory(prefix="pyrunc-bench") as work:
         found = measure(given, Path(work))
     result = {

@@ -148,12 +148,15 @@ class Bench:
                 list(makers.map(lambda name, who=contender: self.create(who, name), names))
 
     def stop(self) -> None:
-        """Kill every waiting init, and wait for it: it is this process's child by PR_SET_CHILD_SUBREAPER."""
-        inits = where.children(os.getpid())
-        for pid in inits:
-            os.kill(pid, signal.SIGKILL)
-        for pid in inits:
-            os.waitpid(pid, 0)
+        """Kill every waiting init, and wait for it: it is this process's child by PR_SET_CHILD_SUBREAPER.
+
+        Again until there is none: what a killed runtime had started comes here then.
+        """
+        while inits := where.children(os.getpid()):
+            for pid in inits:
+                os.kill(pid, signal.SIGKILL)
+            for pid in inits:
+                os.waitpid(pid, 0)
 
     def disperse(self) -> None:
         self.stop()
@@ -214,7 +217,7 @@ class Bench:
     # -- leaving nothing -----------------------------------------------------------------------------------------
 
     def clear(self) -> list[str]:
-        """End what is left after an error: processes of ours, then cgroups.  What there was."""
+        """End what is left, after an error or an interruption: processes, then cgroups.  What there was."""
         left = [f"process {pid}" for pid in where.children(os.getpid())]
         self.stop()
         for hierarchy in hierarchies():
@@ -229,13 +232,15 @@ def main() -> None:
     task = json.loads(Path(sys.argv[1]).read_text())
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
     bench = Bench(task)
     try:
         bench.prepare()
         found = bench.results()
     finally:
         left = bench.clear()
-        print(*(f"bench: left behind: {what}" for what in left), sep="\n", end="\n" if left else "", file=sys.stderr)
+        if left:
+            print(f"bench: {len(left)} processes and cgroups were left, and cleared: {left[0]}, …", file=sys.stderr)
     (bench.work / f"{task['tree']}.json").write_text(json.dumps(found))
     sys.exit(1 if left else 0)
 

@@ -128,9 +128,11 @@ conformance: setup-test
 lint: setup-test
 	@$(PYTEST) -q tests/rules/test_linters.py
 
-bench: setup-build
+# BENCH="--rounds 40 --kinds plain,seccomp" asks for less or more; `python -m bench --help` lists the options
+bench: setup-test
 	@$(MAKE) -s --no-print-directory build
-	@$(CLEAN) $(PYTHON) tests/bench/startup.py build/pyrunc $(RUNTIME)
+	@$(CLEAN) PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/runtime:$(CURDIR)/spec:$(CURDIR)/$(LIB) \
+	    $(VENV)/bin/python -B -m bench $(BENCH) build/pyrunc
 
 clean:
 	rm -rf build

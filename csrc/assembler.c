@@ -260,7 +260,8 @@ static Py_ssize_t take_scratch(Assembler *self, Py_ssize_t size)
 	}
 	if (grow((void **)&self->data, &self->data_room, offset + size, 1) < 0)
 		return -1;
-	memset(self->data + self->size, 0, (size_t)(offset + size - self->size));
+	if (offset + size > self->size) /* there may be no data at all yet */
+		memset(self->data + self->size, 0, (size_t)(offset + size - self->size));
 	self->size = offset + size;
 	return offset;
 }

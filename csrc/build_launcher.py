@@ -112,9 +112,10 @@ def freeze(work: Path, kind: str, library: str) -> Path:
     sources.append(f"__future__={stdlib / '__future__.py'}")
     if kind == "static":
         sources.append(f"encodings={HERE / 'no_encodings.py'}")
-    commit = Path(library) / "_pyrunc_build.py"
-    if commit.exists():
-        sources.append(f"_pyrunc_build={commit}")
+    for directory in (Path(library), TOP / "build/lib"):  # with DESTDIR the library is not in its place yet
+        if (commit := directory / "_pyrunc_build.py").exists():
+            sources.append(f"_pyrunc_build={commit}")
+            break
     run([sys.executable, "-I", HERE / "freeze.py", out, *sources])
     return out
 

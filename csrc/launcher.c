@@ -469,11 +469,14 @@ static void start_interpreter(int count, char **arguments)
 /* The directory of the stage: as it was built, or, when pip has put us into some bin, its neighbour in lib. */
 static const char *library(char *buffer, size_t size)
 {
-	static const char neighbour[] = "/lib/python" PYTHON_VERSION "/site-packages";
+	static const char *const neighbours[] = {
+		"/lib/python" PYTHON_VERSION "/site-packages/_pyrunc_stage",
+		"/lib/python" PYTHON_VERSION "/dist-packages/_pyrunc_stage", /* Debian's own python3 */
+	};
 
 	if (image_header.library[0] == '/')
 		return image_header.library;
-	const ssize_t length = readlink("/proc/self/exe", buffer, size - sizeof(neighbour));
+	const ssize_t length = readlink("/proc/self/exe", buffer, size - 64);
 
 	if (length <= 0)
 		give_up("/proc/self/exe", "cannot be read");
@@ -484,7 +487,14 @@ static const char *library(char *buffer, size_t size)
 		if (slash)
 			*slash = '\0';
 	}
-	memcpy(buffer + strlen(buffer), neighbour, sizeof(neighbour));
+	char *end = buffer + strlen(buffer);
+
+	for (size_t i = 0; i < sizeof(neighbours) / sizeof(*neighbours); i++) {
+		memcpy(end, neighbours[i], strlen(neighbours[i]) + 1);
+		if (access(buffer, F_OK) == 0)
+			break;
+	}
+	*strrchr(buffer, '/') = '\0';
 	return buffer;
 }
 

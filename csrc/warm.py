@@ -37,5 +37,6 @@ def wanted():
 b"\xff".decode("utf-8", "replace")  # the codec registry
 sys.pyrunc_library = LIBRARY
 sys.pyrunc_launcher = "static"
+sys.pyrunc_image = True
 for name in ["_pyrunc_start", *wanted()]:
     __import__(name)

@@ -10,13 +10,14 @@
  */
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "image.h"
 
-enum { HUGE_PAGE = 2 << 20, ROOM = 96 << 10, CHUNK = 64 };
+enum { HUGE_PAGE = 2 << 20, ROOM = 96 << 10, CHUNK = 32 };
 
 extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
 
@@ -72,16 +73,25 @@ static void move_addresses(uint64_t *page, const uint64_t *bitmap, uint64_t base
 			page[i * 64 + __builtin_ctzl(bits)] += base;
 }
 
-/* What was copied is given back at once, so that it does not count twice (RSS). */
+/* Read, not copied from where they are mapped: that takes 40 page faults and counts twice in the RSS (0.08 ms).  It is
+ * copied all the same where there is no /proc. */
+static void get_pages(int executable, char *target, const char *source, size_t size)
+{
+	const off_t offset = source - (const char *)&__ehdr_start; /* the first segments lie in memory as in the file */
+
+	if (executable < 0 || pread(executable, target, size, offset) != (ssize_t)size)
+		memcpy(target, source, size);
+}
+
 static void restore_pages(const char *contents, const uint64_t *bitmaps, uint32_t pages)
 {
+	const int executable = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
 	for (uint32_t first = 0; first < pages; first += CHUNK) {
 		const uint32_t count = pages - first < CHUNK ? pages - first : CHUNK;
-		const char *source = contents + (uint64_t)first * IMAGE_PAGE;
 		char *target = image_start + (uint64_t)first * IMAGE_PAGE;
 
-		memcpy(target, source, (uint64_t)count * IMAGE_PAGE);
-		madvise((void *)source, (uint64_t)count * IMAGE_PAGE, MADV_DONTNEED);
+		get_pages(executable, target, contents + (uint64_t)first * IMAGE_PAGE, (size_t)count * IMAGE_PAGE);
 		for (uint32_t i = 0; i < count; i++)
 			move_addresses((uint64_t *)(target + (uint64_t)i * IMAGE_PAGE),
 				       bitmaps + (uint64_t)(first + i) * 8, (uint64_t)&__ehdr_start);

@@ -368,6 +368,7 @@ def _state_bytes(record: ContainerRecord, status: str, pid: int) -> bytes:
 
 
 def _now() -> str:
-    """RFC 3339 with nanoseconds, UTC: what runc writes."""
+    """RFC 3339 with nanoseconds, UTC: what runc writes.  Not strftime(3): that reads /etc/localtime."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
+    year, month, day, hour, minute, second = time.gmtime(seconds)[:6]
+    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{nanoseconds:09d}Z"

@@ -53,7 +53,7 @@ SUPER_FLAGS = {
 
 @pytest.mark.parametrize("word", ATTRIBUTES)
 def test_attribute(word: str) -> None:
-    options = parse_mount_options([word])
+    options = parse_mount_options((word,))
     assert (options.attributes.sets, options.attributes.clears) == ATTRIBUTES[word]
     assert not options.recursive_attributes
     assert options.data == []
@@ -61,7 +61,7 @@ def test_attribute(word: str) -> None:
 
 @pytest.mark.parametrize("word", ATTRIBUTES)
 def test_recursive_attribute(word: str) -> None:
-    options = parse_mount_options(["r" + word])
+    options = parse_mount_options(("r" + word,))
     assert (options.recursive_attributes.sets, options.recursive_attributes.clears) == ATTRIBUTES[word]
     assert not options.attributes
     assert options.data == []
@@ -70,7 +70,7 @@ def test_recursive_attribute(word: str) -> None:
 @pytest.mark.parametrize("word", [*ATTRIBUTES, *("r" + word for word in ATTRIBUTES)])
 def test_an_access_time_always_clears_the_field(word: str) -> None:
     """mount_setattr(2) refuses a choice of access times that does not (runc 1.3.5)."""
-    options = parse_mount_options([word])
+    options = parse_mount_options((word,))
     for attributes in (options.attributes, options.recursive_attributes):
         if attributes.sets & A or ("atime" in word.replace("diratime", "") and attributes):
             assert attributes.clears & A == A
@@ -78,21 +78,21 @@ def test_an_access_time_always_clears_the_field(word: str) -> None:
 
 @pytest.mark.parametrize("word", PROPAGATIONS)
 def test_propagation(word: str) -> None:
-    options = parse_mount_options([word])
+    options = parse_mount_options((word,))
     assert options.propagations == [PROPAGATIONS[word]]
     assert options.data == []
 
 
 @pytest.mark.parametrize("word", SUPER_FLAGS)
 def test_flag_of_the_file_system(word: str) -> None:
-    options = parse_mount_options([word])
+    options = parse_mount_options((word,))
     assert options.super_flags == SUPER_FLAGS[word]
     assert options.data == []
 
 
 @pytest.mark.parametrize("word", ["defaults", "mand", "nomand", "rmand", "rnomand", "silent", "loud"])
 def test_word_without_effect(word: str) -> None:
-    options = parse_mount_options([word])
+    options = parse_mount_options((word,))
     assert not options.attributes
     assert (options.super_flags, options.data, options.propagations) == ({}, [], [])
 
@@ -101,12 +101,12 @@ def test_word_without_effect(word: str) -> None:
     (["bind"], True, False), (["rbind"], True, True), (["rbind", "bind"], True, True), (["ro"], False, False),
 ])  # fmt: skip
 def test_bind(words: list[str], bind: bool, recursive: bool) -> None:
-    options = parse_mount_options(words)
+    options = parse_mount_options(tuple(words))
     assert (options.is_bind, options.is_recursive) == (bind, recursive)
 
 
 def test_extensions_are_not_data() -> None:
-    options = parse_mount_options(["remount", "tmpcopyup", "ridmap"])
+    options = parse_mount_options(("remount", "tmpcopyup", "ridmap"))
     assert options.is_remount
     assert options.copies_up
     assert options.idmap == "ridmap"
@@ -179,5 +179,5 @@ def test_words_without_effect_on_a_bind() -> None:
 def test_known_words_are_known() -> None:
     assert len(known_words()) == len(ATTRIBUTES) * 2 + len(PROPAGATIONS) + len(SUPER_FLAGS) + 7 + 6 + 3
     for word in known_words():
-        assert parse_mount_options([word]).data == [], word
+        assert parse_mount_options((word,)).data == [], word
     assert "rro" in known_words()  # containerd looks for it in `features`

@@ -89,7 +89,7 @@ build/.compiled: $(SOURCES)
 
 # LAUNCHER=static, shared or script asks for that kind; else the first that can be built (csrc/build_launcher.py).
 LAUNCHER_SOURCES := $(addprefix csrc/,build_launcher.py make_launcher.py launcher.c image.c image.h image.ld image.py memory.c \
-    memory.h frozen.c frozen.h freeze.py start.py warm.py no_encodings.py binding.py helper.c helper.h newer.h json.c assembler.c)
+    memory.h frozen.c frozen.h freeze.py start.py warm.py rehearsal.py no_encodings.py binding.py helper.c helper.h newer.h json.c assembler.c)
 build/pyrunc: $(LAUNCHER_SOURCES) $(SOURCES) $(LIB)/_pyrunc_build.py $(LIB)/_pyrunc_stage build/.kind-$(LAUNCHER)
 	@$(PYTHON) -I csrc/build_launcher.py $(if $(LAUNCHER),--kind $(LAUNCHER)) $@ $(CURDIR)/$(LIB)
 	@$(PYTHON) -I csrc/make_launcher.py $(LIB)/_pyrunc_cold/pyrunc $(CURDIR)/$(LIB) $(CURDIR)/runtime $(CURDIR)/spec

@@ -151,10 +151,13 @@ def link(out: Path, kind: str, objects: list[Path]) -> None:
 def write_images(out: Path, work: Path, library: str) -> None:
     """Two processes for each image: see image.py."""
     images: list[str | Path] = []
+    bundles = work / "bundles"
+    run([sys.executable, "-I", HERE / "rehearsal.py", bundles])
     for name, verbs in (("small", SMALL), ("large", LARGE)):
         script = work / f"warm_{name}.py"
         text = (HERE / "warm.py").read_text()
-        script.write_text(text.replace('"@SIZE@"', repr(name)).replace('"@LIBRARY@"', repr(library)))
+        text = text.replace('"@SIZE@"', repr(name)).replace('"@LIBRARY@"', repr(library))
+        script.write_text(text.replace('"@BUNDLES@"', repr(str(bundles))))
         for number in (1, 2):
             file = work / f"{name}.{number}"
             run([out, "--write-image", file, script])

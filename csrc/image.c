@@ -83,30 +83,45 @@ static void get_pages(int executable, char *target, const char *source, size_t s
 		memcpy(target, source, size);
 }
 
-static void restore_pages(const char *contents, const uint64_t *bitmaps, uint32_t pages)
+static void restore_run(int executable, const struct image_run *run, const char *contents, const uint64_t *bitmaps)
 {
+	char *target = image_start + (uint64_t)run->first * IMAGE_PAGE;
+
+	for (uint32_t first = 0; first < run->pages; first += CHUNK) {
+		const uint32_t count = run->pages - first < CHUNK ? run->pages - first : CHUNK;
+		const uint64_t offset = (uint64_t)first * IMAGE_PAGE;
+
+		get_pages(executable, target + offset, contents + offset, (size_t)count * IMAGE_PAGE);
+		for (uint32_t i = first; i < first + count; i++)
+			move_addresses((uint64_t *)(target + (uint64_t)i * IMAGE_PAGE), bitmaps + (uint64_t)i * 8,
+				       (uint64_t)&__ehdr_start);
+	}
+}
+
+static void restore_pages(const struct image *image)
+{
+	const char *top = (const char *)&image_header;
+	const struct image_run *runs = (const struct image_run *)(top + image->runs_at);
+	const char *contents = top + image->contents_at;
+	const uint64_t *bitmaps = (const uint64_t *)(top + image->bitmaps_at);
 	const int executable = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
-	for (uint32_t first = 0; first < pages; first += CHUNK) {
-		const uint32_t count = pages - first < CHUNK ? pages - first : CHUNK;
-		char *target = image_start + (uint64_t)first * IMAGE_PAGE;
-
-		get_pages(executable, target, contents + (uint64_t)first * IMAGE_PAGE, (size_t)count * IMAGE_PAGE);
-		for (uint32_t i = 0; i < count; i++)
-			move_addresses((uint64_t *)(target + (uint64_t)i * IMAGE_PAGE),
-				       bitmaps + (uint64_t)(first + i) * 8, (uint64_t)&__ehdr_start);
+	for (uint32_t i = 0; i < image->runs; i++) {
+		restore_run(executable, &runs[i], contents, bitmaps);
+		contents += (uint64_t)runs[i].pages * IMAGE_PAGE;
+		bitmaps += (uint64_t)runs[i].pages * 8;
 	}
+	close(executable);
 }
 
 void image_restore(const struct image *image)
 {
-	const char *top = (const char *)&image_header;
-	const uint32_t *unaligned = (const uint32_t *)(top + image->unaligned_at);
+	const uint32_t *unaligned = (const uint32_t *)((const char *)&image_header + image->unaligned_at);
 	const uint64_t used = (uint64_t)image->pages * IMAGE_PAGE + ROOM;
 
 	/* Without huge pages (EINVAL: a kernel that has none) it is slower, nothing else. */
 	madvise(image_start, (used + HUGE_PAGE - 1) & ~(uint64_t)(HUGE_PAGE - 1), MADV_HUGEPAGE);
-	restore_pages(top + image->contents_at, (const uint64_t *)(top + image->bitmaps_at), image->pages);
+	restore_pages(image);
 	for (uint32_t i = 0; i < image->unaligned; i++)
 		((struct unaligned *)(image_start + unaligned[i]))->value += (uint64_t)&__ehdr_start;
 }

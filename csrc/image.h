@@ -12,12 +12,19 @@ enum { IMAGE_PAGE = 4096, IMAGE_SPACE = 12 << 20, IMAGE_VERBS = 24, IMAGE_VERB =
 /* One image; the offsets count from the header. */
 struct image {
 	char verbs[IMAGE_VERBS][IMAGE_VERB]; /* whose first words choose it; the last image serves all others */
-	uint32_t pages;
-	uint32_t contents_at;  /* the pages */
-	uint32_t bitmaps_at;   /* u64[8] a page: which of its words are addresses, relative to where we are loaded */
-	uint32_t unaligned_at; /* u32 unaligned: offsets of addresses inside bytecode, at even offsets */
+	uint32_t pages;			     /* that the interpreter uses; those that are zero are not kept here */
+	uint32_t runs;
+	uint32_t runs_at;     /* struct image_run */
+	uint32_t contents_at; /* the pages of all runs */
+	uint32_t bitmaps_at;  /* u64[8] a page: which of its words are addresses, relative to where we are loaded */
 	uint32_t unaligned;
+	uint32_t unaligned_at; /* u32 unaligned: offsets of addresses inside bytecode, at even offsets */
 	uint32_t zero;
+};
+
+struct image_run {
+	uint32_t first; /* page */
+	uint32_t pages;
 };
 
 struct image_header {

@@ -25,10 +25,12 @@ VERBS, VERB, LIBRARY = 24, 16, 1024
 OPEN, CLOSED = b"pyrunc-0", b"pyrunc-1"
 BOUNDS = struct.Struct("<3Q")
 IMAGES = 2
-IMAGE = struct.Struct(f"<{VERBS * VERB}s6I")
+IMAGE = struct.Struct(f"<{VERBS * VERB}s8I")
+RUN = struct.Struct("<2I")
 HEADER = struct.Struct(f"<8s{LIBRARY}s2I")
 
 WORD = 8
+BITMAP = PAGE // WORD // 8  # bytes a page
 
 # elf(5), for a little-endian ELF64
 ELF_HEADER = struct.Struct("<16s2HI3QI6H")
@@ -52,6 +54,8 @@ class Saved(NamedTuple):
 
 class Image(NamedTuple):
     verbs: list[str]
+    pages: int  # of which those in the runs are not zero
+    runs: list[tuple[int, int]]  # first page, number of pages
     contents: bytes
     bitmaps: bytes
     unaligned: list[int]
@@ -113,7 +117,28 @@ def make_image(one: Saved, other: Saved, verbs: list[str]) -> Image:
     bitmaps = bytearray(len(content) // WORD // 8)
     for word in addresses:
         bitmaps[word // 8] |= 1 << word % 8
-    return Image(verbs, bytes(content), bytes(bitmaps), unaligned)
+    runs = runs_of(content)
+    return Image(
+        verbs,
+        len(content) // PAGE,
+        runs,
+        b"".join(content[first * PAGE : (first + count) * PAGE] for first, count in runs),
+        b"".join(bitmaps[first * BITMAP : (first + count) * BITMAP] for first, count in runs),
+        unaligned,
+    )
+
+
+def runs_of(content: bytes) -> list[tuple[int, int]]:
+    """The pages that are not zero, as (first, how many)."""
+    runs: list[tuple[int, int]] = []
+    for page in range(len(content) // PAGE):
+        if content.count(0, page * PAGE, (page + 1) * PAGE) == PAGE:
+            continue
+        if runs and sum(runs[-1]) == page:
+            runs[-1] = runs[-1][0], runs[-1][1] + 1
+        else:
+            runs.append((page, 1))
+    return runs
 
 
 class Space:
@@ -138,11 +163,12 @@ def fill(library: str, images: list[Image]) -> bytes:
     for number, image in enumerate(images):
         verbs = b"".join(verb.encode().ljust(VERB, b"\0") for verb in image.verbs)
         unaligned_at = space.put(struct.pack(f"<{len(image.unaligned)}I", *image.unaligned), WORD)
+        runs_at = space.put(b"".join(RUN.pack(*run) for run in image.runs), WORD)
         bitmaps_at = space.put(image.bitmaps, WORD)
         contents_at = space.put(image.contents, PAGE)
         IMAGE.pack_into(
-            space.content, HEADER.size + number * IMAGE.size, verbs, len(image.contents) // PAGE, contents_at,
-            bitmaps_at, unaligned_at, len(image.unaligned), 0,
+            space.content, HEADER.size + number * IMAGE.size, verbs, image.pages, len(image.runs), runs_at, contents_at,
+            bitmaps_at, len(image.unaligned), unaligned_at, 0,
         )  # fmt: skip
     return bytes(space.content)
 
@@ -214,7 +240,7 @@ def main() -> None:
         for one, other, verbs in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
             image = make_image(read_saved(Path(one)), read_saved(Path(other)), verbs.split(","))
             addresses = sum(byte.bit_count() for byte in image.bitmaps)
-            print(f"image: {len(image.contents) // PAGE} pages, {addresses} addresses: {verbs}")
+            print(f"image: {len(image.contents) // PAGE} of {image.pages} pages, {addresses} addresses: {verbs}")
             images.append(image)
         content[at : at + SPACE] = fill(library, images)
         if images:

@@ -11,7 +11,7 @@ error, one write(2) a line, and what --log takes away from stderr comes back the
 from __future__ import annotations
 
 import posix
-from time import gmtime, monotonic, strftime
+from time import gmtime, monotonic
 
 from pyrunc.errors import during
 
@@ -126,8 +126,9 @@ def terminal_line(level: str, message: str, seconds: int) -> str:
 
 
 def timestamp() -> str:
-    """Now, as RFC 3339 in UTC."""
-    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
+    """Now, as RFC 3339 in UTC.  Not by strftime(3): that reads /etc/localtime."""
+    year, month, day, hour, minute, second = gmtime()[:6]
+    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}Z"
 
 
 def quote_when_needed(text: str) -> str:

@@ -30,6 +30,9 @@ def read_hierarchies() -> tuple[CgroupHierarchy, ...]:
     /proc/self/mountinfo, long on a host full of containers, is read only if something is not where it usually is.
     """
     memberships = _read_text("/proc/self/cgroup")
+    if posix.access(f"{CONVENTIONAL}/{MARKS[2]}", F_OK):
+        # Version 2 alone, as runc judges by that mount: version 1 may still be compiled in, and be listed.
+        memberships = "".join([line for line in memberships.splitlines(keepends=True) if line.startswith("0::")])
     found = locate(memberships, lambda path: posix.access(path, F_OK), lambda: _read_text("/proc/self/mountinfo"))
     return tuple(_hierarchy(*one) for one in found)
 

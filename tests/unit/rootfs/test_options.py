@@ -117,7 +117,7 @@ def test_extensions_are_not_data() -> None:
     ("src-nofollow", "binds_link"), ("dest-nofollow", "covers_link"), ("copy-symlink", "copies_link"),
 ])  # fmt: skip
 def test_links(word: str, attribute: str) -> None:
-    options = parse_mount_options(["bind", word])
+    options = parse_mount_options(("bind", word))
     names = ("binds_link", "covers_link", "copies_link")
     assert [name for name in names if getattr(options, name)] == [attribute]
     assert options.data == []
@@ -126,7 +126,7 @@ def test_links(word: str, attribute: str) -> None:
 @pytest.mark.parametrize("word", ["idmap", "ridmap"])
 def test_ranges_of_an_id_map(word: str) -> None:
     """crun's form; it holds no commas, and is no data."""
-    options = parse_mount_options(["rbind", f"{word}=uids=0-1-2;gids=0-1-2"])
+    options = parse_mount_options(("rbind", f"{word}=uids=0-1-2;gids=0-1-2"))
     assert (options.idmap, options.id_ranges, options.data) == (word, "uids=0-1-2;gids=0-1-2", [])
 
 
@@ -142,14 +142,14 @@ def test_ranges_of_an_id_map(word: str) -> None:
     (["ro", "noexec", "dev"], k.MOUNT_ATTR_RDONLY | k.MOUNT_ATTR_NOEXEC, k.MOUNT_ATTR_NODEV),
 ])  # fmt: skip
 def test_the_last_word_on_a_subject_wins(words: list[str], sets: int, clears: int) -> None:
-    attributes = parse_mount_options(words).attributes
+    attributes = parse_mount_options(tuple(words)).attributes
     assert (attributes.sets, attributes.clears) == (sets, clears)
 
 
 def test_silence_is_not_rw() -> None:
-    assert not parse_mount_options([]).says_writable
-    assert parse_mount_options(["rw"]).says_writable
-    assert not parse_mount_options(["rw", "ro"]).says_writable
+    assert not parse_mount_options(()).says_writable
+    assert parse_mount_options(("rw",)).says_writable
+    assert not parse_mount_options(("rw", "ro")).says_writable
 
 
 @pytest.mark.parametrize(("text", "pairs"), [
@@ -167,7 +167,7 @@ def test_silence_is_not_rw() -> None:
     ("lowerdir=/a:/b", [("lowerdir", "/a:/b")]),
 ])  # fmt: skip
 def test_data(text: str, pairs: list[tuple[str, str | None]]) -> None:
-    assert parse_mount_options([text]).data == pairs
+    assert parse_mount_options((text,)).data == pairs
     assert split_data(text) == pairs
 
 

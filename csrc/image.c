@@ -17,7 +17,7 @@
 
 #include "image.h"
 
-enum { HUGE_PAGE = 2 << 20, ROOM = 96 << 10, CHUNK = 32 };
+enum { HUGE_PAGE = 2 << 20, ROOM = 96 << 10, CHUNK = 128 };
 
 extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
 

@@ -31,6 +31,7 @@ HEADER = struct.Struct(f"<8s{LIBRARY}s2I")
 
 WORD = 8
 BITMAP = PAGE // WORD // 8  # bytes a page
+GAP = 8  # pages
 
 # elf(5), for a little-endian ELF64
 ELF_HEADER = struct.Struct("<16s2HI3QI6H")
@@ -129,13 +130,13 @@ def make_image(one: Saved, other: Saved, verbs: list[str]) -> Image:
 
 
 def runs_of(content: bytes) -> list[tuple[int, int]]:
-    """The pages that are not zero, as (first, how many)."""
+    """The pages that are not zero, as (first, how many); a few zeros between them cost less than a system call."""
     runs: list[tuple[int, int]] = []
     for page in range(len(content) // PAGE):
         if content.count(0, page * PAGE, (page + 1) * PAGE) == PAGE:
             continue
-        if runs and sum(runs[-1]) == page:
-            runs[-1] = runs[-1][0], runs[-1][1] + 1
+        if runs and page - sum(runs[-1]) <= GAP:
+            runs[-1] = runs[-1][0], page + 1 - runs[-1][0]
         else:
             runs.append((page, 1))
     return runs

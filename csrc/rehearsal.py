@@ -32,7 +32,7 @@ def plain() -> dict[str, Any]:
 def engine() -> dict[str, Any]:
     """What an engine adds."""
     config = plain()
-    binds = [(f"/etc/{name}", f"/dev/null", ["rbind", "rprivate"]) for name in ("hosts", "hostname", "resolv.conf")]
+    binds = [(f"/etc/{name}", "/dev/null", ["rbind", "rprivate"]) for name in ("hosts", "hostname", "resolv.conf")]
     config["mounts"] += [
         {"destination": path, "type": "bind", "source": source, "options": options} for path, source, options in binds
     ]

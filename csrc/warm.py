@@ -89,8 +89,13 @@ def rehearse_birth():
         dumps(to_json(record))
         config = read_config(record.config)
         execution = Execution(
-            container_id="x", config=config, process=config.process, host=prepared.host, cgroup=prepared.cgroup,
-            namespaces=0, has_own_root=False,
+            container_id="x",
+            config=config,
+            process=config.process,
+            host=prepared.host,
+            cgroup=prepared.cgroup,
+            namespaces=0,
+            has_own_root=False,
         )
         compile_exec(execution).program.encode(NUMBERS[prepared.host.machine])
 

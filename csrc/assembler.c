@@ -14,37 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The same numbers as in runtime/pyrunc/program/operations.py; tests/unit/program compares them. */
-enum { CALL = 0, CHECK = 1, SET = 2, JUMP = 3, SYNC = 4, REPORT = 5 };
-enum { IMMEDIATE = 0, POINTER = 1, REGISTER = 2 };
-enum { MAX_REGISTERS = 64, MAX_ARGUMENTS = 6, MAX_TOLERATED = 4, MAX_TRIES = 255 };
-enum { NEXT = 0xFFFF, NO_REGISTER = 0xFF };
-
-#define MAGIC "PYRUNC1"
-
-struct header {
-	char magic[8];
-	uint32_t operations;
-	uint32_t relocations;
-	uint32_t size;
-	uint32_t zero[3];
-};
-
-struct operation {
-	uint8_t kind;
-	uint8_t into;
-	uint8_t tolerated_count;
-	uint8_t negated; /* of a CALL: how often it is made again while it says EAGAIN */
-	uint16_t number;
-	uint16_t target;
-	uint8_t kinds[MAX_ARGUMENTS];
-	uint8_t padding[2];
-	uint16_t tolerated[MAX_TOLERATED];
-	uint64_t arguments[MAX_ARGUMENTS];
-};
-
-_Static_assert(sizeof(struct header) == 32, "encode.py: HEADER_SIZE");
-_Static_assert(sizeof(struct operation) == 72, "encode.py: OPERATION_SIZE");
+#include "operation.h"
 
 /* -- Register, Pointer, Target: what emitters hold in their hands -------------------------------------------------- */
 

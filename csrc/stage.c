@@ -21,40 +21,13 @@
 #include <asm/errno.h>
 #include <linux/mman.h>
 
+#include "operation.h"
 #include "stage_arch.h"
-
-/* The same numbers as in runtime/pyrunc/program/operations.py and encode.py; tests/unit/program compares them. */
-enum { CALL = 0, CHECK = 1, SET = 2, JUMP = 3, SYNC = 4, REPORT = 5 };
-enum { IMMEDIATE = 0, POINTER = 1, REGISTER = 2 };
-enum { MAX_REGISTERS = 64, MAX_ARGUMENTS = 6, MAX_TOLERATED = 4 };
-enum { NEXT = 0xFFFF, NO_REGISTER = 0xFF };
-#define MAGIC 0x0031434E55525950ULL
 
 enum { MAX_OPERATIONS = NEXT - 1, MAX_DATA = 16 << 20, MAX_ERRNO = 4095 };
 enum { SOCKET = 3 };
 enum { MSG_NOSIGNAL = 0x4000 }; /* <linux/socket.h> does not export it */
 #define NO_OPERATION 0xFFFFFFFFU
-
-struct header {
-	uint64_t magic;
-	uint32_t operations;
-	uint32_t relocations;
-	uint32_t size;
-	uint32_t zero[3];
-};
-
-struct operation {
-	uint8_t kind;
-	uint8_t into;
-	uint8_t tolerated_count;
-	uint8_t negated; /* of a CALL: how often it is made again while it says EAGAIN */
-	uint16_t number;
-	uint16_t target;
-	uint8_t kinds[MAX_ARGUMENTS];
-	uint8_t padding[2];
-	uint16_t tolerated[MAX_TOLERATED];
-	uint64_t arguments[MAX_ARGUMENTS];
-};
 
 struct message {
 	uint32_t operation;
@@ -65,9 +38,6 @@ struct answer {
 	uint32_t length;
 	uint32_t zero;
 };
-
-_Static_assert(sizeof(struct header) == 32, "encode.py: HEADER_SIZE");
-_Static_assert(sizeof(struct operation) == 72, "encode.py: OPERATION_SIZE");
 
 /* The mapping: operations, relocations | (a page boundary; from here on writable) registers, data. */
 struct machine {

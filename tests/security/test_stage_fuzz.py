@@ -121,7 +121,7 @@ def test_the_jail_bites(jail: list[Path], programs: list[bytes], tmp_path: Path)
     source = STAGE_SOURCE.read_text()
     check = "return argument < MAX_REGISTERS;"
     (tmp_path / "stage.c").write_text(source.replace(check, "return true;"))
-    for name in ("stage_arch.h", "build_stage.sh"):
+    for name in ("stage_arch.h", "operation.h", "build_stage.sh"):
         (tmp_path / name).write_text((CSRC / name).read_text())
     command = ["/bin/sh", str(tmp_path / "build_stage.sh"), str(tmp_path / "stage")]
     subprocess.run(command, check=True)

@@ -318,3 +318,8 @@ int64_t pyrunc_send_signal(int pidfd, int number)
 {
 	return result_of(syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0));
 }
+
+int64_t pyrunc_pidfd_getfd(int pidfd, int number)
+{
+	return result_of(syscall(SYS_pidfd_getfd, pidfd, number, 0));
+}

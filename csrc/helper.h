@@ -53,6 +53,9 @@ int64_t pyrunc_receive_descriptor(int socket, char *data, size_t capacity);
 /* pidfd_send_signal(2), Linux 5.1.  Python has it in _signal, which asks for the disposition of every signal. */
 int64_t pyrunc_send_signal(int pidfd, int number);
 
+/* pidfd_getfd(2), Linux 5.6: a copy of a descriptor of another process; close-on-exec. */
+int64_t pyrunc_pidfd_getfd(int pidfd, int number);
+
 /* prlimit(2): set the limits of `pid`. */
 int64_t pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 

@@ -14,10 +14,11 @@ from pyrunc import log
 from pyrunc.cgroups.fs import open_v2_directory
 from pyrunc.cgroups.place import from_json
 from pyrunc.container.create import check_console, hand_over
+from pyrunc.container.state import hook_state
 from pyrunc.container.status import PAUSED, STOPPED, status_of
 from pyrunc.container.subcgroup import below, where_init_is
 from pyrunc.errors import KernelError, StateError, during
-from pyrunc.jsonio import loads
+from pyrunc.jsonio import dumps, loads
 from pyrunc.kernel.constants import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -189,9 +190,13 @@ def _run(
 ) -> Stage:
     """In the container's cgroup; in init's when that has moved on and left one that takes no processes (v2, EBUSY)."""
     plan: ExecPlan = compile_exec(wanted)
+
+    def state() -> bytes:
+        return dumps(hook_state(record, "running", record.pid)).encode("utf-8", "surrogateescape")
+
     try:
         with open_v2_directory(cgroup) or Fd(-1) as v2:
-            return run_exec(plan, wanted, opened.numbers, v2.number, ready)
+            return run_exec(plan, wanted, opened.numbers, v2.number, state, ready)
     except OSError as error:
         if error.errno not in (EBUSY, ENOENT, EOPNOTSUPP):
             raise
@@ -200,7 +205,7 @@ def _run(
             raise KernelError(error.errno) from error
     wanted = replace(wanted, cgroup=moved)
     with open_v2_directory(moved) or Fd(-1) as v2:
-        return run_exec(compile_exec(wanted), wanted, opened.numbers, v2.number, ready)
+        return run_exec(compile_exec(wanted), wanted, opened.numbers, v2.number, state, ready)
 
 
 def _other_namespaces(pid: int) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ocispec.record import Record
 from pyrunc.process.limits import limits_of
-from pyrunc.process.sync import COPY_UP, MAP_IDS, READY, RUNTIME_HOOKS
+from pyrunc.process.sync import COPY_UP, LISTENER, MAP_IDS, READY, RUNTIME_HOOKS
+from pyrunc.program.operations import SYNC
 from pyrunc.program.signatures import integer
 
 TYPE_CHECKING = False
@@ -79,6 +80,12 @@ def _at_sync_points(prepared: Prepared, plan: Plan) -> Iterator[Step]:
             yield Step(
                 name=f"{kind} hook", place=f"hooks.{kind}[{index}]", doing=f"run {hook.path}", sync=RUNTIME_HOOKS
             )
+    seccomp = config.linux.seccomp
+    if seccomp is not None and any(
+        operation.kind == SYNC and operation.number == LISTENER for operation in plan.program.operations
+    ):
+        doing = f"take the listener, send it with the state to {seccomp.listener_path}"
+        yield Step(name="seccomp listener", place="linux.seccomp.listenerPath", doing=doing, sync=LISTENER)
     if config.process is not None and prepared.namespaces.has_user_namespace:
         for place, resource, soft, hard in limits_of(config.process):
             yield Step(name="limit", place=place, doing=f"prlimit {resource} {soft}:{hard}", sync=READY)

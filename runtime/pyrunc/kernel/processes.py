@@ -45,6 +45,11 @@ def send_signal(pidfd: Fd, number: int) -> bool:
     return True
 
 
+def take_descriptor(pidfd: Fd, number: int) -> Fd:
+    """A copy of another process's descriptor: pidfd_getfd(2), which asks what ptrace(2) asks."""
+    return Fd(check(helper.pyrunc_pidfd_getfd(pidfd.number, number)))
+
+
 def wait_for_exit(pidfd: Fd, timeout_seconds: float | None = None) -> bool:
     """Whether the process ended in time (a pidfd polls readable then); not a waitpid(2)."""
     poller = poll()

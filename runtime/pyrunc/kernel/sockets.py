@@ -25,6 +25,14 @@ def send_descriptor(socket: Fd, data: bytes, descriptor: Fd) -> None:
     check(helper.pyrunc_send_descriptor(socket.number, data, len(data), descriptor.number))
 
 
+def send_all_with_descriptor(socket: Fd, data: bytes, descriptor: Fd) -> None:
+    """All of `data`, however many sendmsg(2) that takes; the descriptor goes with the first."""
+    sent = check(helper.pyrunc_send_descriptor(socket.number, data, len(data), descriptor.number))
+    view = memoryview(data)[sent:]
+    while view:
+        view = view[posix.write(socket.number, view) :]
+
+
 def receive_descriptor(socket: Fd) -> Fd:
     """The one descriptor of the next message; EPROTO when it does not carry exactly one."""
     return Fd(check(helper.pyrunc_receive_descriptor(socket.number, buffer(4096), 4096)))

@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 
 
 def run_exec(
-    plan: ExecPlan, wanted: Execution, opened: Mapping[str, int], cgroup: int, ready: Callable[[Stage], None]
+    plan: ExecPlan,
+    wanted: Execution,
+    opened: Mapping[str, int],
+    cgroup: int,
+    state: Callable[[], bytes],
+    ready: Callable[[Stage], None],
 ) -> Stage:
     """The stage, become the program.  On an error it is gone.
 
-    `ready` is called when the process is complete and only execve(2) is left.
+    `state` is the container's, as JSON.  `ready` is called when the process is complete and only execve(2) is left.
     """
+    listener = -1
     stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
     try:
         stage.start(opened, 0, cgroup)
@@ -35,6 +41,11 @@ def run_exec(
             operation, value = message
             if operation.number == sync.INIT_PID:
                 _adopt(stage, value)
+            elif operation.number == sync.LISTENER:
+                if listener >= 0:
+                    _hand_over(stage, listener, wanted, state())
+                listener = value
+                stage.answer()
             else:
                 _make_ready(stage, plan, wanted, ready)
                 _hear_execution(stage)
@@ -50,6 +61,12 @@ def _adopt(stage: Stage, pid: int) -> None:
         raise ProtocolError("the process ended before it could execute its program")
     stage.answer()
     stage.adopt(pid, pidfd)
+
+
+def _hand_over(stage: Stage, listener: int, wanted: Execution, state: bytes) -> None:
+    from pyrunc.process.listener import hand_over_listener  # few profiles ask an agent
+
+    hand_over_listener(stage, listener, wanted.config.linux.seccomp, state)
 
 
 def _make_ready(stage: Stage, plan: ExecPlan, wanted: Execution, ready: Callable[[Stage], None]) -> None:

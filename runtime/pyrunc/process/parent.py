@@ -109,6 +109,7 @@ class Parent:
         self.wanted = wanted
         self.opened = opened
         self.callbacks = callbacks
+        self.listener = -1  # the stage's number of its seccomp listener
         self.stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
         self._cgroup_directory = -1
 
@@ -178,6 +179,17 @@ class Parent:
             copying.run(handed, IdMaps(self.stage.pid, handed.files[USERS]))
         self.stage.answer()
 
+    def _listener(self, value: int) -> None:
+        """First the number that it will have, then that it is there."""
+        if self.listener < 0:
+            self.listener = value
+        else:
+            from pyrunc.process.listener import hand_over_listener  # few profiles ask an agent
+
+            state = self.callbacks.hook_state(self.stage.pid, "creating")
+            hand_over_listener(self.stage, self.listener, self.wanted.config.linux.seccomp, state)
+        self.stage.answer()
+
     def _ready(self, _value: int) -> None:
         if self.plan.namespaces.has_user_namespace:
             # In one the stage cannot raise a hard limit.  Without, it has set them itself: it has our capabilities,
@@ -215,6 +227,7 @@ _ANSWERS: dict[int, Callable[[Parent, int], None]] = {
     sync.RUNTIME_HOOKS: Parent._runtime_hooks,
     sync.READY: Parent._ready,
     sync.HAND_OVER: Parent._hand_over,
+    sync.LISTENER: Parent._listener,
 }
 
 

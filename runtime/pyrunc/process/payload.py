@@ -29,10 +29,13 @@ class Payload(Record):
     late_filter: Filter | None  # to be loaded right before execve(2)
 
 
-def emit_payload(p: Program, config: Config, process: Process, host: Host, *, in_user_namespace: bool) -> Payload:
+def emit_payload(
+    p: Program, config: Config, process: Process, host: Host, *, in_user_namespace: bool, is_alone: bool
+) -> Payload:
     """Limits, scheduling, credentials, and the executable looked up with them.
 
     In a user namespace the parent sets the limits: the stage could not raise a hard one there.
+    `is_alone`: nobody else is in our pid namespace.
     """
     environment, home = build_environment(p, process)
     if not in_user_namespace:
@@ -43,16 +46,29 @@ def emit_payload(p: Program, config: Config, process: Process, host: Host, *, in
     if compiled is None or process.no_new_privileges:
         emit_credentials(p, process, host, None)
         found = emit_lookup(p, process)
+        if compiled is not None and compiled.notifies:
+            _emit_load(p, compiled, host, is_alone)
+            compiled = None
         return Payload(environment=environment, home=home, found=found, late_filter=compiled)
     looked_up: list[Register] = []
 
     def look_up_and_load(p: Program) -> None:
         # Looked up first: the fewer calls stand behind the filter, the fewer it must allow.
         looked_up.append(emit_lookup(p, process))
-        emit_filter(p, compiled)
+        _emit_load(p, compiled, host, is_alone)
 
     emit_credentials(p, process, host, look_up_and_load)
     return Payload(environment=environment, home=home, found=looked_up[0], late_filter=None)
+
+
+def _emit_load(p: Program, compiled: Filter, host: Host, is_alone: bool) -> None:
+    """The filter, and its listener to whom it belongs: that is never late, the parent must still be there."""
+    if not compiled.notifies:
+        emit_filter(p, compiled)
+        return
+    from pyrunc.process.listener import emit_filter_with_listener  # few profiles ask an agent
+
+    emit_filter_with_listener(p, compiled, host, is_alone=is_alone)
 
 
 def emit_execution(p: Program, process: Process, payload: Payload) -> None:

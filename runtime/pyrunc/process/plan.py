@@ -123,7 +123,8 @@ def compile_create(wanted: Birth) -> Plan:
     _emit_surroundings(p, wanted)
     own_descriptors = birth.emit_own_descriptors(p)
     hook_state, first_hook_operation = _emit_root(p, wanted, inputs, output)
-    payload = emit_payload(p, wanted.config, wanted.process, wanted.host, in_user_namespace=spaces.has_user_namespace)
+    confined, alone = spaces.has_user_namespace, spaces.is_new("pid")
+    payload = emit_payload(p, wanted.config, wanted.process, wanted.host, in_user_namespace=confined, is_alone=alone)
     birth.emit_outlive_parent(p)
     p.sync(sync.READY, "ready", 0, payload.home)
 

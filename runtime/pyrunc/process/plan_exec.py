@@ -96,7 +96,9 @@ def compile_exec(wanted: Execution) -> ExecPlan:
         emit_terminal(p, inside, wanted.process, console, spare, is_exec=True, proc=proc)
         p.close(inside)
     p.close(proc)
-    payload = emit_payload(p, wanted.config, wanted.process, wanted.host, in_user_namespace=in_user_namespace)
+    payload = emit_payload(
+        p, wanted.config, wanted.process, wanted.host, in_user_namespace=in_user_namespace, is_alone=False
+    )
     birth.emit_outlive_parent(p)
     p.sync(sync.READY, "ready", 0, payload.home)
     report = birth.emit_move_socket(p, FIRST + len(descriptors.names) + wanted.preserve_fds)

@@ -16,6 +16,10 @@
                                         sent after its answer: a directory, a tmpfs, the
                                         user namespace
  6  COPY_UP            index in mounts  lets a second stage copy the one into the other   -
+ 7  LISTENER           a descriptor     remembers the number of the seccomp listener      -
+    again              0                takes the listener, sends it to its agent         -
+
+The last is for filters that ask a listener, and comes before READY (process/listener.py).
 
 After READY the parent goes away.  What fails later is written to the exec fifo in the same 8 bytes; {index, 0} there
 means that the next operation is the execve(2), so that `start` can tell a program that ended at once from a stage that
@@ -32,6 +36,7 @@ RUNTIME_HOOKS = 3
 READY = 4
 HAND_OVER = 5
 COPY_UP = 6
+LISTENER = 7
 
 MESSAGE = Struct("<Ii")
 ANSWER = Struct("<II")

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from ocispec.seccomp import Seccomp
     from pyrunc.program.builder import Program
+    from pyrunc.program.operations import Register
 
 FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": SECCOMP_FILTER_FLAG_TSYNC,
@@ -85,20 +86,21 @@ def compile_filter(seccomp: Seccomp, machine: str, *, newer_is_enosys: bool = Tr
     return Filter(instructions=code.instructions(), flags=flags, notifies=notifies, warnings=tuple(profile.warnings))
 
 
-def emit_filter(p: Program, loaded: Filter) -> None:
-    """seccomp(2).  The kernel wants no_new_privs or CAP_SYS_ADMIN: when that is, is the caller's to know."""
-    if loaded.notifies:
-        raise Unsupported("linux.seccomp: SCMP_ACT_NOTIFY needs a listener, which this version cannot hand over")
+def emit_filter(p: Program, loaded: Filter, into: Register | None = None) -> None:
+    """seccomp(2).  The kernel wants no_new_privs or CAP_SYS_ADMIN: when that is, is the caller's to know.
+
+    `into` gets the listener's descriptor (close-on-exec) of a filter that notifies.
+    """
     count = len(loaded.instructions) // 8
     with p.at("linux.seccomp"):
         head = _SOCK_FPROG.pack(count, 0)
         program = p.structure(head, [(_FILTER_AT, p.constant(loaded.instructions))])
         doing = f"load the filter of {count} instructions"
-        p.call("seccomp", SECCOMP_SET_MODE_FILTER, loaded.flags, program, doing=doing)
+        p.call("seccomp", SECCOMP_SET_MODE_FILTER, loaded.flags, program, doing=doing, into=into)
 
 
 def _notifies(seccomp: Seccomp) -> bool:
-    """Does a rule ask the listener?  It must not be asked about what hands the listener over."""
+    """Does a rule ask the listener?  It must not be asked about what hands the listener over: process/listener.py."""
     if seccomp.default_action == "SCMP_ACT_NOTIFY":
         raise ConfigError("SCMP_ACT_NOTIFY cannot be used as default action")
     notifying = [rule for rule in seccomp.syscalls if rule.action == "SCMP_ACT_NOTIFY"]

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A container from create to delete, each command printed before what it says.
-# usage: demo.sh RUNTIME      as root, with busybox-static installed; takes a few seconds
+# usage: demo.sh RUNTIME      with busybox-static installed; takes a few seconds
+# As root it shows a container with everything; as an ordinary user one in a user namespace of its own.
 set -euo pipefail
 
 runtime=$(realpath "$1")
@@ -13,9 +14,21 @@ clean_up() {
     rm -rf "$work"
 }
 trap clean_up EXIT
+state=/run/pyrunc
+rootless=
 if [ "$(id -u)" != 0 ]; then
-    echo "demo: run it as root: sudo make demo" >&2
-    exit 1
+    rootless=--rootless
+    export XDG_RUNTIME_DIR=$work
+    state=$work/pyrunc
+    if ! reason=$(unshare --user true 2>&1); then
+        # user_namespaces(7), and what Debian and Ubuntu added: who may make them
+        for setting in user/max_user_namespaces kernel/unprivileged_userns_clone \
+            kernel/apparmor_restrict_unprivileged_userns; do
+            if [ -e /proc/sys/$setting ]; then reason+=", $setting is $(cat /proc/sys/$setting)"; fi
+        done
+        echo "demo: this machine lets only root make user namespaces ($reason): sudo make demo" >&2
+        exit 1
+    fi
 fi
 
 show() { # COMMAND...: print it as one would type it, then run it
@@ -45,7 +58,7 @@ done
 
 write_config() { # SCRIPT: config.json for `sh -c SCRIPT`
     rm -f "$work/config.json"
-    "$runtime" spec --bundle "$work"
+    "$runtime" spec $rootless --bundle "$work"
     /usr/bin/python3 -I - "$work/config.json" "$1" <<'PYTHON'
 import json
 import sys
@@ -79,5 +92,5 @@ code=0
 show "$runtime" run --bundle "$work" "$name" || code=$?
 echo "exit status $code"
 test "$code" = 7
-test ! -e "/run/pyrunc/$name"
+test ! -e "$state/$name"
 printf '\ndemo: create, state, start, kill, delete and run all did what they should\n'

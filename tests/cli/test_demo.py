@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from cli.runtime import PATH, ROOT_OF_PROJECT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.pyrunc_only("it shows pyrunc")
 USER = 12345
 DEMO = ROOT_OF_PROJECT / "tests/demo.sh"
 
 
-def demo(tmp_path: Path, *before: str) -> subprocess.CompletedProcess[str]:
-    """As the user, with whatever stands before it as root."""
+def prepare(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment of a demo that the user starts."""
     work = tmp_path / "work"
     work.mkdir()
     os.chown(work, USER, USER)
-    for directory in tmp_path.parents:
+    for directory in (tmp_path, *tmp_path.parents):
         directory.chmod(directory.stat().st_mode | 0o011)
-    tmp_path.chmod(0o755)
     become = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
-    command = [*before, *become, "bash", str(DEMO), PATH]
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(work)}
-    return subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
-    )
+    return [*become, "bash", str(DEMO), PATH], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(work)}
 
 
 def test_as_an_ordinary_user(tmp_path: Path) -> None:
-    result = demo(tmp_path)
+    command, environment = prepare(tmp_path)
+    result = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
     assert result.returncode == 0, result
     assert "create, state, start, kill, delete and run all did what they should" in result.stdout
     assert "Hello from in-the-container: uid=0 gid=0" in result.stdout
@@ -43,12 +38,25 @@ def test_as_an_ordinary_user(tmp_path: Path) -> None:
 
 
 def test_where_user_namespaces_are_not_allowed(tmp_path: Path) -> None:
-    """One line that names the setting."""
-    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
-    maps = [f"--map-{kind}=0,0,65536" for kind in ("users", "groups")]
-    result = demo(tmp_path, "unshare", "--user", *maps, "sh", "-c", forbid, "sh")
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
+    """One line that names the setting.  Tried where our own user namespace sets it: it is the whole machine's else."""
+    command, environment = prepare(tmp_path)
+    script = 'set -e; echo; read -r _; echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+    with subprocess.Popen(
+        ["unshare", "--user", "--keep-caps", "sh", "-c", script, "sh", *command],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{process.pid}/{name}").write_text("0 0 65536\n")
+        _out, err = process.communicate("go\n", timeout=60)
+    assert process.returncode == 1
+    assert len(err.splitlines()) == 1, err
+    line = err.strip()
     assert line.startswith("demo: this machine lets only root make user namespaces (unshare: unshare failed: ")
     assert "user/max_user_namespaces is 0" in line
     assert line.endswith(": sudo make demo")

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <linux/netlink.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -322,4 +324,26 @@ int64_t pyrunc_send_signal(int pidfd, int number)
 int64_t pyrunc_pidfd_getfd(int pidfd, int number)
 {
 	return result_of(syscall(SYS_pidfd_getfd, pidfd, number, 0));
+}
+
+int64_t pyrunc_netlink_socket(int namespace)
+{
+	const int ours = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	int64_t made;
+
+	if (ours < 0)
+		return -(int64_t)errno;
+	made = result_of(setns(namespace, CLONE_NEWNET));
+	if (made == 0) {
+		made = result_of(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+		if (setns(ours, CLONE_NEWNET) < 0) {
+			const int error = errno;
+
+			if (made >= 0)
+				close((int)made);
+			made = -(int64_t)error;
+		}
+	}
+	close(ours);
+	return made;
 }

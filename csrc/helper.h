@@ -44,6 +44,12 @@ int64_t pyrunc_bind_datagrams(const char *path);
 /* A datagram socket connected to the address of `length` bytes: a path, or NUL and an abstract name. */
 int64_t pyrunc_connect_datagrams(const char *address, size_t length);
 
+/*
+ * A NETLINK_ROUTE socket in the network namespace behind the descriptor `namespace`: setns(2) there, socket(2), and
+ * setns(2) back.  A way back that fails (nobody takes it) leaves us there, and is the error that is returned.
+ */
+int64_t pyrunc_netlink_socket(int namespace);
+
 /* sendmsg(2) of `length` bytes with one descriptor (SCM_RIGHTS), MSG_NOSIGNAL. */
 int64_t pyrunc_send_descriptor(int socket, const char *data, size_t length, int descriptor);
 

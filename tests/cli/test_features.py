@@ -65,7 +65,7 @@ def test_the_launcher_is_named(runtime: Runtime, features: dict[str, Any]) -> No
 def test_what_spec_1_3_added(features: dict[str, Any]) -> None:
     assert "MPOL_BIND" in features["linux"]["memoryPolicy"]["modes"]
     assert "MPOL_F_STATIC_NODES" in features["linux"]["memoryPolicy"]["flags"]
-    assert features["linux"]["netDevices"]["enabled"] is False
+    assert features["linux"]["netDevices"]["enabled"] is True
     assert features["linux"]["cgroup"]["rdma"] is True
     assert features["potentiallyUnsafeConfigAnnotations"] == []
     assert features["linux"]["seccomp"]["supportedFlags"] == features["linux"]["seccomp"]["knownFlags"]

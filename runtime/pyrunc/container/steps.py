@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ocispec.reader import shown
 from ocispec.record import Record
 from pyrunc.process.limits import limits_of
 from pyrunc.process.sync import COPY_UP, LISTENER, MAP_IDS, READY, RUNTIME_HOOKS
@@ -75,6 +76,10 @@ def _at_sync_points(prepared: Prepared, plan: Plan) -> Iterator[Step]:
         if "tmpcopyup" in mount.options:
             doing = f"have a second stage copy what {mount.destination} holds, if anything, into the tmpfs"
             yield Step(name="copy up", place=f"mounts[{index}]", doing=doing, sync=COPY_UP)
+    for name, device in config.linux.net_devices.items():
+        place = f"linux.netDevices[{shown(name)}]"
+        doing = f"move the network device in as {device.name or name}, with its addresses, and take it up"
+        yield Step(name="network device", place=place, doing=doing, sync=RUNTIME_HOOKS)
     for kind, hooks in (("prestart", config.hooks.prestart), ("createRuntime", config.hooks.create_runtime)):
         for index, hook in enumerate(hooks):
             yield Step(

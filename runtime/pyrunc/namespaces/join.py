@@ -60,10 +60,9 @@ def open_namespaces(plan: NamespacePlan) -> list[tuple[str, int, Fd]]:
         for joined in plan.joined:
             namespace = _open_namespace(joined)
             opened.append((joined.kind, FLAGS[joined.kind], namespace))
-            if joined.kind == "network" and plan.sets_network_sysctls and _is_ours(namespace, "net"):
-                raise ConfigError(
-                    f"{joined.place}: {joined.path} is the host's network namespace: no net sysctls there"
-                )
+            if joined.kind == "network" and plan.changes_network and _is_ours(namespace, "net"):
+                what = f"{joined.path} is the host's network namespace"
+                raise ConfigError(f"{joined.place}: {what}: no net sysctls and no devices there")
     except BaseException:
         for _kind, _flag, namespace in opened:
             namespace.close()

@@ -65,7 +65,7 @@ class NamespacePlan(Record):
     uid_mappings: tuple[IDMapping, ...] = ()
     gid_mappings: tuple[IDMapping, ...] = ()
     time_offsets: tuple[tuple[str, int, int], ...] = ()  # clock, seconds, nanoseconds
-    sets_network_sysctls: bool = False
+    changes_network: bool = False  # sysctls or devices: never the host's own
 
     def is_new(self, kind: str) -> bool:
         return kind in self.new
@@ -117,7 +117,7 @@ def plan_namespaces(config: Config, host: Host) -> NamespacePlan:
         uid_mappings=linux.uid_mappings,
         gid_mappings=linux.gid_mappings,
         time_offsets=tuple((clock, offset.secs, offset.nanosecs) for clock, offset in linux.time_offsets.items()),
-        sets_network_sysctls=any(key.startswith("net.") for key in linux.sysctl),
+        changes_network=bool(linux.net_devices) or any(key.startswith("net.") for key in linux.sysctl),
     )
 
 

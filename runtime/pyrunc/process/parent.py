@@ -10,8 +10,8 @@ import posix
 
 from ocispec.record import Record
 from pyrunc.errors import ProtocolError, StageFailed, during
-from pyrunc.kernel.constants import MFD_CLOEXEC
-from pyrunc.kernel.files import Fd, read_file
+from pyrunc.kernel.constants import MFD_CLOEXEC, O_RDONLY
+from pyrunc.kernel.files import Fd, open_file, read_file
 from pyrunc.kernel.mounts import clone_tree, map_ids
 from pyrunc.kernel.processes import open_pidfd, set_limits
 from pyrunc.namespaces.users import write_id_maps
@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyrunc.namespaces.devices import MovedDevices
     from pyrunc.process.plan import Birth, Plan
     from pyrunc.program.operations import Operation
 
@@ -109,6 +110,7 @@ class Parent:
         self.wanted = wanted
         self.opened = opened
         self.callbacks = callbacks
+        self.moved: MovedDevices | None = None
         self.listener = -1  # the stage's number of its seccomp listener
         self.stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
         self._cgroup_directory = -1
@@ -123,9 +125,13 @@ class Parent:
                 operation, value = self._next()
                 _ANSWERS[operation.number](self, value)
                 if operation.number == sync.READY:
+                    if self.moved is not None:
+                        self.moved.close()
                     return self.stage
         except BaseException as error:
             self.stage.kill()
+            if self.moved is not None:
+                self.moved.give_back()
             if isinstance(error, StageFailed) and HOOK_OUTPUT in self.opened.numbers:
                 self._add_hook_output(error)
             raise
@@ -149,7 +155,17 @@ class Parent:
         self.stage.answer()
         self.stage.adopt(value, pidfd)
 
+    def _move_devices(self) -> None:
+        """Before the hooks, which may want to see them there."""
+        from pyrunc.namespaces.devices import MovedDevices  # few containers are given one
+
+        with open_file(f"/proc/{self.stage.pid}/ns/net", O_RDONLY) as namespace:
+            self.moved = MovedDevices(namespace)
+        self.moved.move(self.wanted.config.linux.net_devices)
+
     def _runtime_hooks(self, _value: int) -> None:
+        if self.wanted.config.linux.net_devices:
+            self._move_devices()
         hooks = self.wanted.config.hooks
         state = self.callbacks.hook_state(self.stage.pid, "created")
         run_hooks("prestart", hooks.prestart, state, self.wanted.bundle)

@@ -247,7 +247,7 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> 
     hooks = config.hooks
     if output >= 0:
         hook_state = p.scratch(len(wanted.hook_state) + _PID_DIGITS)
-    if hook_state is not None or hooks.prestart or hooks.create_runtime:
+    if hook_state is not None or hooks.prestart or hooks.create_runtime or config.linux.net_devices:
         p.sync(sync.RUNTIME_HOOKS, "prestart and createRuntime hooks", 0, hook_state)
     if hook_state is not None and hooks.create_container:
         state = hook_state

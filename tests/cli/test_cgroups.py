@@ -159,3 +159,12 @@ def test_no_pid_is_ever_written_to_cgroup_procs(runtime: Runtime, bundle: Bundle
     opened = [line for line in trace.read_text().splitlines() if "cgroup" in line and "O_WRONLY" in line]
     assert any('/tasks", O_WRONLY' in line for line in opened)
     assert not [line for line in opened if "cgroup.procs" in line]
+
+
+@pytest.mark.pyrunc_only("runc 1.1 has other words, and ignores an empty object")
+@pytest.mark.parametrize("rdt", [{}, {"closID": "/"}, {"l3CacheSchema": "L3:0=f"}])
+def test_intel_rdt_without_resctrl(runtime: Runtime, bundle: Bundle, rdt: dict[str, str]) -> None:
+    """tests/unit/cgroups/test_resctrl.py has the rest of it, on a fake tree."""
+    bundle.linux["intelRdt"] = rdt
+    runtime.run(bundle).failed("intelRdt is specified in config, but Intel RDT is not supported or enabled")
+    assert not (runtime.state_root / runtime.ids[-1]).exists()

@@ -50,7 +50,6 @@ def test_nothing_is_promised_that_is_not_there(features: dict[str, Any]) -> None
     assert features["linux"]["mountExtensions"]["idmap"]["enabled"] is True
     assert features["linux"]["cgroup"]["systemd"] is False
     assert features["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
-    assert features["linux"]["intelRdt"]["enabled"] is False
 
 
 @pytest.mark.pyrunc_only("runc is started by nothing but the kernel")
@@ -67,6 +66,7 @@ def test_what_spec_1_3_added(features: dict[str, Any]) -> None:
     assert "MPOL_F_STATIC_NODES" in features["linux"]["memoryPolicy"]["flags"]
     assert features["linux"]["netDevices"]["enabled"] is True
     assert features["linux"]["cgroup"]["rdma"] is True
+    assert features["linux"]["intelRdt"] == {"enabled": True, "schemata": True, "monitoring": True}
     assert features["potentiallyUnsafeConfigAnnotations"] == []
     assert features["linux"]["seccomp"]["supportedFlags"] == features["linux"]["seccomp"]["knownFlags"]
     assert "SCMP_ACT_NOTIFY" in features["linux"]["seccomp"]["actions"]

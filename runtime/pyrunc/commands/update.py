@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pyrunc.container.amounts import parse_integer, parse_size
 from pyrunc.container.store import Store
-from pyrunc.container.update import read_wanted, update_container
-from pyrunc.errors import Unsupported
+from pyrunc.container.update import read_wanted, update_container, update_rdt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +39,8 @@ def run(arguments: Arguments) -> int:
     store = Store(arguments.root)
     store.load(arguments.container_id)  # whether there is one is the first thing to be told
     document = read_wanted(arguments.resources) if arguments.resources else from_flags(arguments)
-    refuse_rdt(arguments)
+    if arguments.l3_cache_schema or arguments.mem_bw_schema:
+        update_rdt(store, arguments.container_id, arguments.l3_cache_schema, arguments.mem_bw_schema)
     update_container(store, arguments.container_id, document)
     return 0
 
@@ -77,11 +77,3 @@ def parse_unsigned(flag: str, text: str) -> int:
 
 def parse_signed(flag: str, text: str) -> int:
     return parse_integer(flag, text, signed=True)
-
-
-def refuse_rdt(arguments: Arguments) -> None:
-    """Not in this build; runc's words for a machine that has it not enabled."""
-    if arguments.l3_cache_schema:
-        raise Unsupported("Intel RDT/CAT: l3 cache schema is not enabled")
-    if arguments.mem_bw_schema:
-        raise Unsupported("Intel RDT/MBA: memory bandwidth schema is not enabled")

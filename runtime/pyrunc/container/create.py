@@ -141,6 +141,10 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         poststop=config.hooks.poststop,
         config=_config_for_exec(bundle.document),
     )
+    if config.linux.intel_rdt is not None:
+        from pyrunc.container import rdt
+
+        record = replace(record, rdt=rdt.planned(config.linux.intel_rdt, options.container_id))
     rootless = host.euid != 0 or host.in_user_namespace
     cgroup = planned(host.cgroups, paths, optional=rootless and not config.linux.cgroups_path)
     return Prepared(
@@ -241,6 +245,8 @@ def _make(
     if cgroup.hierarchies != prepared.cgroup.hierarchies:
         # A rootless container that may not join them all: its program must not try.
         wanted, plan = compile_prepared(replace(prepared, cgroup=cgroup), options, wanted.joined)
+    if prepared.record.rdt:
+        _make_rdt(prepared, undo)
     if prepared.record.poststop:
         # runtime.md#lifecycle: a failing hook destroys the container, and poststop hooks still run
         undo.push("run poststop hooks", lambda: _run_poststop(prepared.record))
@@ -269,6 +275,10 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
 
     def is_ready(pid: int) -> None:
         complete = _with_process(record, pid)
+        if record.rdt:
+            from pyrunc.container import rdt
+
+            rdt.join(record, pid)
         starting.directory.save(complete)
         made.append(Created(record=complete, stage=parent.stage, has_terminal=wanted.has_console_socket))
         hand_over(starting.options, parent.stage)
@@ -285,6 +295,15 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
             raise
     remove_nodes(starting.directory, plan.nodes)
     return made[0]
+
+
+def _make_rdt(prepared: Prepared, undo: Undo) -> None:
+    from pyrunc.container import rdt
+
+    wanted = prepared.bundle.config.linux.intel_rdt
+    if wanted is not None:
+        rdt.make(wanted, prepared.record)
+        undo.push("remove the resctrl group", lambda: rdt.remove(prepared.record))
 
 
 def _refuse_systemd() -> None:

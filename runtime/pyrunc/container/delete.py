@@ -77,6 +77,10 @@ def destroy(directory: Directory, record: ContainerRecord) -> None:
         if not record.has_private_pid_namespace:
             kill_all(cgroup, SIGKILL)
         cgroupfs.remove(cgroup)
+    if record.rdt:
+        from pyrunc.container import rdt
+
+        rdt.remove(record)
     directory.remove()
     state = dumps(hook_state(record, STOPPED, 0)).encode("utf-8", "surrogateescape")
     for index, hook in enumerate(record.poststop):

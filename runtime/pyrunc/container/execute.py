@@ -174,6 +174,10 @@ def _start(
         )
 
         def is_ready(stage: Stage) -> None:
+            if record.rdt:
+                from pyrunc.container import rdt
+
+                rdt.join(record, stage.pid)
             ready()
             hand_over(options, stage)
 

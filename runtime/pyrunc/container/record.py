@@ -30,6 +30,7 @@ class ContainerRecord(Record):
     boot_id: str = ""
     annotations: dict[str, str] = {}
     cgroup: dict[str, Any] = {}  # ContainerCgroup.as_json()
+    rdt: dict[str, Any] = {}  # cgroups.resctrl's Group.as_json(), if it has one
     has_private_pid_namespace: bool = True
     poststart: tuple[Hook, ...] = ()
     poststop: tuple[Hook, ...] = ()
@@ -40,7 +41,7 @@ class ContainerRecord(Record):
 
 
 def to_json(record: ContainerRecord) -> dict[str, Any]:
-    return {
+    document = {
         "version": VERSION,
         "id": record.container_id,
         "ociVersion": record.oci_version,
@@ -59,6 +60,9 @@ def to_json(record: ContainerRecord) -> dict[str, Any]:
         "config": record.config,
         "startFailures": record.start_failures,
     }
+    if record.rdt:
+        document["rdt"] = record.rdt
+    return document
 
 
 def from_json(document: Any) -> ContainerRecord:
@@ -80,6 +84,7 @@ def from_json(document: Any) -> ContainerRecord:
             boot_id=document["bootId"],
             annotations=document["annotations"],
             cgroup=document["cgroup"],
+            rdt=document.get("rdt") or {},
             has_private_pid_namespace=document["privatePidNamespace"],
             poststart=tuple(_hook_from_json(hook) for hook in document["poststart"]),
             poststop=tuple(_hook_from_json(hook) for hook in document["poststop"]),

@@ -44,6 +44,9 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
         joined_hierarchy = prepared.cgroup.find(write.controller)
         path = f"{joined_hierarchy.path if joined_hierarchy else write.controller}/{write.file}"
         yield Step(name="limit", place=write.place, doing=f"write {write.value!r} to {path}")
+    if record.rdt:
+        doing = f"make or find the resctrl group {record.rdt['path']}"
+        yield Step(name="resctrl group", place="linux.intelRdt", doing=doing)
     yield Step(name="exec fifo", doing="make the exec fifo")
     for one in plan.sources:
         words = "tree" if one.recursive else "mount"
@@ -94,6 +97,9 @@ def _at_sync_points(prepared: Prepared, plan: Plan) -> Iterator[Step]:
     if config.process is not None and prepared.namespaces.has_user_namespace:
         for place, resource, soft, hard in limits_of(config.process):
             yield Step(name="limit", place=place, doing=f"prlimit {resource} {soft}:{hard}", sync=READY)
+    if prepared.record.rdt:
+        doing = f"write the pid to {prepared.record.rdt['path']}/tasks"
+        yield Step(name="resctrl group", place="linux.intelRdt", doing=doing, sync=READY)
     if plan.home is not None:
         yield Step(name="HOME", place="process.env", doing="read HOME from the container's /etc/passwd", sync=READY)
     yield Step(name="state", doing="write state.json and the pid file", sync=READY)

@@ -54,3 +54,14 @@ def update_container(store: Store, container_id: str, document: object) -> None:
         sizes = read_page_sizes() if resources.hugepage_limits else ()
         for skipped in update(from_json(record.cgroup), resources, read_hierarchies(), sizes):
             log.debug(skipped)
+
+
+def update_rdt(store: Store, container_id: str, l3_cache_schema: str, mem_bw_schema: str) -> None:
+    """Raises Unsupported on a machine without resctrl, StateError `container not running`."""
+    from pyrunc.container import rdt  # few machines have it
+
+    with store.open(container_id) as directory:
+        record = store.load(container_id)
+        if status_of(record, store.root, is_ours=True) in (STOPPED, CREATING):
+            raise StateError("container not running")
+        directory.save(rdt.update(record, l3_cache_schema, mem_bw_schema))

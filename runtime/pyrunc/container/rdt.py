@@ -1,0 +1,50 @@
+"""intelRdt in the life of a container; imported for those that have it."""
+
+from __future__ import annotations
+
+from ocispec.linux import IntelRdt
+from ocispec.record import replace
+from pyrunc.cgroups import resctrl
+from pyrunc.errors import Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.container.record import ContainerRecord
+
+
+def planned(rdt: IntelRdt, container_id: str) -> dict[str, Any]:
+    """What state.json says of it, before it is made.  Raises Unsupported without resctrl."""
+    return resctrl.group_of(rdt, container_id, resctrl.mount_point()).as_json()
+
+
+def make(rdt: IntelRdt, record: ContainerRecord) -> None:
+    resctrl.make(rdt, resctrl.from_json(record.rdt), resctrl.mount_point())
+
+
+def join(record: ContainerRecord, pid: int) -> None:
+    resctrl.join(resctrl.from_json(record.rdt), pid)
+
+
+def remove(record: ContainerRecord) -> None:
+    resctrl.remove(resctrl.from_json(record.rdt))
+
+
+def update(record: ContainerRecord, l3_cache_schema: str, mem_bw_schema: str) -> ContainerRecord:
+    """Other schemata for a running container; one that had none gets a class of its own, as with runc."""
+    try:
+        root = resctrl.mount_point()
+    except Unsupported as error:
+        # runc's words
+        what = "CAT: l3 cache" if l3_cache_schema else "MBA: memory bandwidth"
+        raise Unsupported(f"Intel RDT/{what} schema is not enabled") from error
+    rdt = IntelRdt(l3_cache_schema=l3_cache_schema, mem_bw_schema=mem_bw_schema)
+    if not record.rdt:
+        record = replace(record, rdt=resctrl.group_of(rdt, record.container_id, root).as_json())
+        make(rdt, record)
+        join(record, record.pid)
+        return record
+    for text in resctrl.writes_of(rdt):
+        resctrl.write_schemata(record.rdt["path"], text, root)
+    return record

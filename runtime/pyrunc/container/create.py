@@ -34,10 +34,10 @@ from pyrunc.namespaces.join import open_namespaces
 from pyrunc.namespaces.plan import plan_namespaces
 from pyrunc.process.credentials import credential_warnings
 from pyrunc.process.descriptors import namespace
-from pyrunc.process.hooks import run_hooks
+from pyrunc.process.hooks import run_remaining_hooks
 from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
-from pyrunc.process.plan import Birth, compile_create
+from pyrunc.process.plan import HOOK_OUTPUT, Birth, compile_create
 from pyrunc.program.operations import CALL, CHECK
 from pyrunc.rootfs.mounts import mount_warnings
 
@@ -270,7 +270,7 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
     """The stage, from its start to where it waits for `start`."""
     open_for_stage(opened, plan, wanted, starting.fifo, starting.console)
     make_nodes(starting.directory, plan.nodes, opened)
-    record = replace(starting.record, start_failures=_start_failures(plan))
+    record = replace(starting.record, start_failures=_start_failures(plan), hook_output=_hook_output(wanted, plan))
     made: list[Created] = []
 
     def is_ready(pid: int) -> None:
@@ -334,7 +334,8 @@ def _plan_resources(config: Config, host: Host) -> ResourcePlan:
 
 
 def _run_poststop(record: ContainerRecord) -> None:
-    run_hooks("poststop", record.poststop, _state_bytes(record, "stopped", 0), record.bundle)
+    for failure in run_remaining_hooks("poststop", record.poststop, _state_bytes(record, "stopped", 0), record.bundle):
+        log.warning(failure)
 
 
 def hand_over(options: CreateOptions | ExecOptions, stage: Stage) -> None:
@@ -368,6 +369,11 @@ def _start_failures(plan: Plan) -> dict[str, str]:
     program = plan.program
     operations = [(index, program.operation(index)) for index in range(plan.first_start_operation, len(program))]
     return {str(index): found.label.template() for index, found in operations if found.kind in (CALL, CHECK)}
+
+
+def _hook_output(wanted: Birth, plan: Plan) -> int:
+    """The stage's descriptor for what startContainer hooks print: `start` may have to show it."""
+    return plan.descriptors.number(HOOK_OUTPUT) if wanted.config.hooks.start_container else 0
 
 
 def check_console(options: CreateOptions | ExecOptions, terminal: bool) -> None:

@@ -9,10 +9,10 @@ from pyrunc.cgroups.processes import kill_all, thaw_if_frozen
 from pyrunc.container.kill import SIGKILL
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import CREATED, STOPPED, is_alive, status_of
-from pyrunc.errors import PyruncError, StateError
+from pyrunc.errors import StateError
 from pyrunc.jsonio import dumps
 from pyrunc.kernel.processes import open_pidfd, reap, send_signal, wait_for_exit
-from pyrunc.process.hooks import run_hook
+from pyrunc.process.hooks import run_remaining_hooks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,9 +83,5 @@ def destroy(directory: Directory, record: ContainerRecord) -> None:
         rdt.remove(record)
     directory.remove()
     state = dumps(hook_state(record, STOPPED, 0)).encode("utf-8", "surrogateescape")
-    for index, hook in enumerate(record.poststop):
-        try:
-            run_hook(f"poststop hook #{index}", hook, state, record.bundle)
-        except PyruncError as error:
-            # runtime.md#lifecycle, step 13: a warning, and the rest goes on
-            log.warning(str(error))
+    for failure in run_remaining_hooks("poststop", record.poststop, state, record.bundle):
+        log.warning(failure)

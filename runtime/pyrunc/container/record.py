@@ -32,6 +32,7 @@ class ContainerRecord(Record):
     cgroup: dict[str, Any] = {}  # ContainerCgroup.as_json()
     rdt: dict[str, Any] = {}  # cgroups.resctrl's Group.as_json(), if it has one
     has_private_pid_namespace: bool = True
+    hook_output: int = 0  # the stage's descriptor for what startContainer hooks print; 0: it has none
     poststart: tuple[Hook, ...] = ()
     poststop: tuple[Hook, ...] = ()
     # What `exec` needs of config.json, as it was: process, and of linux seccomp, personality and memoryPolicy.
@@ -62,6 +63,8 @@ def to_json(record: ContainerRecord) -> dict[str, Any]:
     }
     if record.rdt:
         document["rdt"] = record.rdt
+    if record.hook_output:
+        document["hookOutput"] = record.hook_output
     return document
 
 
@@ -85,6 +88,7 @@ def from_json(document: Any) -> ContainerRecord:
             annotations=document["annotations"],
             cgroup=document["cgroup"],
             rdt=document.get("rdt") or {},
+            hook_output=document.get("hookOutput") or 0,
             has_private_pid_namespace=document["privatePidNamespace"],
             poststart=tuple(_hook_from_json(hook) for hook in document["poststart"]),
             poststop=tuple(_hook_from_json(hook) for hook in document["poststop"]),

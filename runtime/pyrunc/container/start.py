@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import posix
+from errno import EPERM
 from select import POLLHUP, POLLIN, poll
 
 from pyrunc.container.notified import open_notifier
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import CREATED, PAUSED, STOPPED, status_of
 from pyrunc.container.store import EXEC_FIFO
-from pyrunc.errors import PyruncError, StageFailed, StateError
+from pyrunc.errors import HookFailed, PyruncError, StageFailed, StateError
 from pyrunc.jsonio import dumps
 from pyrunc.kernel.constants import O_CLOEXEC, O_NONBLOCK, O_RDONLY
 from pyrunc.kernel.files import Fd
-from pyrunc.kernel.processes import open_pidfd, send_signal
-from pyrunc.process.hooks import run_hooks
+from pyrunc.kernel.processes import open_pidfd, send_signal, take_descriptor
+from pyrunc.process.hooks import run_hooks, tail
 from pyrunc.process.hooks_inside import fill_failure
 from pyrunc.process.sync import MESSAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from pyrunc.container.record import ContainerRecord
     from pyrunc.container.store import Directory, Store
 
@@ -37,7 +40,15 @@ def start_container(store: Store, container_id: str) -> None:
             raise StateError("cannot start a container in the paused state")
         if status != CREATED:
             raise StateError("cannot start an already running container")
-        start_and_wait(directory, record)
+        try:
+            start_and_wait(directory, record)
+        except HookFailed:
+            # runtime.md#lifecycle, steps 7 and 9: stopped, destroyed, and poststop hooks
+            from pyrunc.container.delete import destroy, end_process
+
+            end_process(record)
+            destroy(directory, record)
+            raise
 
 
 def start_and_wait(directory: Directory, record: ContainerRecord) -> None:
@@ -62,18 +73,41 @@ def start_created(directory: Directory, record: ContainerRecord) -> None:
 
 def _release_stage(directory: Directory, record: ContainerRecord, pidfd: Fd) -> None:
     """Opening the fifo for reading is what the stage waits for; then it says how it goes, and EOF is success."""
-    fifo = Fd(posix.open(f"{directory.path}/{EXEC_FIFO}", O_RDONLY | O_NONBLOCK | O_CLOEXEC))
-    with fifo:
-        heard = _read_until_end(fifo, pidfd)
-    announced = False
-    for offset in range(0, len(heard) - MESSAGE.size + 1, MESSAGE.size):
-        index, value = MESSAGE.unpack_from(heard, offset)
-        if value < 0:
-            template = record.start_failures.get(str(index), "{words}")
-            raise StageFailed(fill_failure(template, -value), -value)
-        announced = True
+    with _open_hook_output(record, pidfd) as output:
+        heard = _hear_stage(directory, pidfd)
+        announced = False
+        for offset in range(0, len(heard) - MESSAGE.size + 1, MESSAGE.size):
+            index, value = MESSAGE.unpack_from(heard, offset)
+            if value < 0:
+                _raise_failure(record, record.start_failures.get(str(index), "{words}"), -value, output)
+            announced = True
     if not announced:
         raise StateError("the container's init ended before it could execute its program")
+
+
+def _raise_failure(record: ContainerRecord, template: str, value: int, output: Fd) -> NoReturn:
+    text = fill_failure(template, value)
+    if record.hook_output and "hook #" in text:
+        raise HookFailed(f"{text}, output: {tail(output)}" if output.number >= 0 else text)
+    raise StageFailed(text, value)
+
+
+def _open_hook_output(record: ContainerRecord, pidfd: Fd) -> Fd:
+    """What startContainer hooks print goes to a memfd of the stage's: taken while there is a stage."""
+    if not record.hook_output:
+        return Fd(-1)
+    try:
+        return take_descriptor(pidfd, record.hook_output)
+    except OSError as error:
+        if error.errno != EPERM:  # without privileges nobody may: the stage is not dumpable
+            raise
+        return Fd(-1)
+
+
+def _hear_stage(directory: Directory, pidfd: Fd) -> bytes:
+    fifo = Fd(posix.open(f"{directory.path}/{EXEC_FIFO}", O_RDONLY | O_NONBLOCK | O_CLOEXEC))
+    with fifo:
+        return _read_until_end(fifo, pidfd)
 
 
 def _read_until_end(fifo: Fd, pidfd: Fd) -> bytes:

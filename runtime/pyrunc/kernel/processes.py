@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FIRST_AFTER_STDERR = 3
+_LONGEST_WAIT_SECONDS = 2_000_000
 
 
 def spawn_stage(stage: Fd, descriptors: Sequence[int], flags: int, cgroup: int) -> tuple[int, Fd]:
@@ -54,7 +55,10 @@ def wait_for_exit(pidfd: Fd, timeout_seconds: float | None = None) -> bool:
     """Whether the process ended in time (a pidfd polls readable then); not a waitpid(2)."""
     poller = poll()
     poller.register(pidfd.number, POLLIN)
-    return bool(poller.poll(None if timeout_seconds is None else timeout_seconds * 1000))
+    # poll(2) counts 2^31 milliseconds at most, 24 days: more is as good as no limit.
+    if timeout_seconds is None or timeout_seconds > _LONGEST_WAIT_SECONDS:
+        return bool(poller.poll())
+    return bool(poller.poll(timeout_seconds * 1000))
 
 
 def reap(pid: int) -> int | None:

@@ -31,12 +31,23 @@ def run_hooks(kind: str, hooks: Sequence[Hook], state: bytes, cwd: str) -> None:
         run_hook(f"{kind} hook #{index}", hook, state, cwd)
 
 
+def run_remaining_hooks(kind: str, hooks: Sequence[Hook], state: bytes, cwd: str) -> list[str]:
+    """All of them, whatever the others do (runtime.md#lifecycle, step 13); what went wrong, a sentence each."""
+    failures: list[str] = []
+    for index, hook in enumerate(hooks):
+        try:
+            run_hook(f"{kind} hook #{index}", hook, state, cwd)
+        except HookFailed as error:
+            failures.append(str(error))
+    return failures
+
+
 def run_hook(name: str, hook: Hook, state: bytes, cwd: str) -> None:
     """One hook.  stdin and the output are memfds: a hook that reads or writes late, or never, blocks nobody."""
     with _memory(state) as given, _memory(b"") as stdout, _memory(b"") as stderr:
         problem = _run(hook, given, stdout, stderr, cwd)
         if problem:
-            shown = f", stdout: {_content(stdout)}, stderr: {_content(stderr)}"
+            shown = f", stdout: {tail(stdout)}, stderr: {tail(stderr)}"
             raise HookFailed(f"error running {name}: {problem}{shown}")
 
 
@@ -86,8 +97,8 @@ def _memory(content: bytes) -> Fd:
     return memory
 
 
-def _content(output: Fd) -> str:
-    """The tail of what a hook printed."""
+def tail(output: Fd) -> str:
+    """The end of what a hook printed to a memfd."""
     size = posix.fstat(output.number).st_size
-    tail = posix.pread(output.number, _KEPT_OUTPUT, max(0, size - _KEPT_OUTPUT))
-    return tail.decode("utf-8", "replace").strip()
+    content = posix.pread(output.number, _KEPT_OUTPUT, max(0, size - _KEPT_OUTPUT))
+    return content.decode("utf-8", "replace").strip()

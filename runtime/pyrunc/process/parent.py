@@ -17,7 +17,7 @@ from pyrunc.kernel.processes import open_pidfd, set_limits
 from pyrunc.namespaces.users import write_id_maps
 from pyrunc.process import sync
 from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, namespace, preserved, source
-from pyrunc.process.hooks import describe_status, run_hooks
+from pyrunc.process.hooks import describe_status, run_hooks, tail
 from pyrunc.process.limits import limits_of
 from pyrunc.process.passwd import home_of
 from pyrunc.process.passwd_file import read_passwd
@@ -231,10 +231,7 @@ class Parent:
 
     def _add_hook_output(self, error: StageFailed) -> None:
         if "hook #" in error.text:
-            output = self.opened[HOOK_OUTPUT]
-            size = posix.fstat(output.number).st_size
-            shown = posix.pread(output.number, 4096, max(0, size - 4096)).decode("utf-8", "replace").strip()
-            error.text += f", output: {shown}"
+            error.text += f", output: {tail(self.opened[HOOK_OUTPUT])}"
 
 
 _ANSWERS: dict[int, Callable[[Parent, int], None]] = {

@@ -67,7 +67,8 @@ def test_what_spec_1_3_added(features: dict[str, Any]) -> None:
     assert features["linux"]["netDevices"]["enabled"] is True
     assert features["linux"]["cgroup"]["rdma"] is True
     assert features["linux"]["intelRdt"] == {"enabled": True, "schemata": True, "monitoring": True}
-    assert features["potentiallyUnsafeConfigAnnotations"] == []
+    unsafe = ["bundle", "org.criu.config", "org.systemd.property.", "run.oci."]
+    assert features["potentiallyUnsafeConfigAnnotations"] == unsafe
     assert features["linux"]["seccomp"]["supportedFlags"] == features["linux"]["seccomp"]["knownFlags"]
     assert "SCMP_ACT_NOTIFY" in features["linux"]["seccomp"]["actions"]
 

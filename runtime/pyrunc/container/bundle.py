@@ -44,6 +44,11 @@ def load_config() -> tuple[Config, dict[str, Any]]:
         document = loads(_read_config())
         if not isinstance(document, dict):
             raise ConfigError("must hold an object")
+        annotations = document.get("annotations")
+        if type(annotations) is dict and any(name.startswith("run.oci.") for name in annotations):
+            from pyrunc.container.annotations import apply_annotations  # crun's, for who knows them
+
+            document = apply_annotations(document, warnings)
         config = read_config(document, warnings)
     for warning in warnings:
         log.debug(f"{CONFIG_FILE}: {warning}")

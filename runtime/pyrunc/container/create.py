@@ -31,15 +31,16 @@ from pyrunc.kernel.files import Fd, exists
 from pyrunc.kernel.processes import boot_id, start_time
 from pyrunc.kernel.sockets import connect, send_descriptor
 from pyrunc.namespaces.join import open_namespaces
-from pyrunc.namespaces.plan import plan_namespaces
+from pyrunc.namespaces.plan import KEEP_GROUPS, plan_namespaces
 from pyrunc.process.credentials import credential_warnings
 from pyrunc.process.descriptors import namespace
-from pyrunc.process.hooks import run_remaining_hooks
+from pyrunc.process.hooks import STDOUT, run_remaining_hooks
 from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
 from pyrunc.process.plan import HOOK_OUTPUT, Birth, compile_create
 from pyrunc.program.operations import CALL, CHECK
 from pyrunc.rootfs.mounts import mount_warnings
+from pyrunc.security.seccomp import BPF_DATA, FAIL_UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     from pyrunc.namespaces.plan import NamespacePlan
     from pyrunc.process.plan import Plan
     from pyrunc.process.spawn import Stage
+
+
+PIDFD_RECEIVER = "run.oci.pidfd_receiver"  # crun's annotation for what --pidfd-socket says
 
 
 class Prepared(Record):
@@ -204,6 +208,8 @@ def create_container(
     bundle = load_bundle(options.bundle)
     if notify_caller():
         bundle = with_notify(bundle, store, options.container_id)
+    if PIDFD_RECEIVER in bundle.config.annotations and not options.pidfd_socket:
+        options = replace(options, pidfd_socket=bundle.config.annotations[PIDFD_RECEIVER])
     prepared = prepare(options, bundle)
     with Opened() as opened:
         kinds = []
@@ -211,6 +217,8 @@ def create_container(
             opened.own(namespace(kind), file)
             kinds.append(kind)
         wanted, plan = compile_prepared(prepared, options, tuple(kinds))
+        for warning in plan.warnings:
+            log.debug(warning)
         if options.console_socket:
             with during(f"connect to the console socket {options.console_socket}"):
                 console = connect(options.console_socket)
@@ -317,12 +325,15 @@ def _config_for_exec(document: dict[str, Any]) -> dict[str, Any]:
     """A config.json of its own that says what `exec` has to keep to; the rest of it describes the container."""
     linux = document.get("linux") or {}
     kept = {key: linux[key] for key in ("seccomp", "personality", "memoryPolicy") if key in linux}
-    return {
+    config = {
         "ociVersion": document["ociVersion"],
         "root": document["root"],
         "process": document["process"],
         "linux": kept,
     }
+    annotations = document.get("annotations") or {}
+    meant = {key: annotations[key] for key in (KEEP_GROUPS, BPF_DATA, FAIL_UNKNOWN) if key in annotations}
+    return config | {"annotations": meant} if meant else config
 
 
 def _plan_resources(config: Config, host: Host) -> ResourcePlan:
@@ -334,7 +345,8 @@ def _plan_resources(config: Config, host: Host) -> ResourcePlan:
 
 
 def _run_poststop(record: ContainerRecord) -> None:
-    for failure in run_remaining_hooks("poststop", record.poststop, _state_bytes(record, "stopped", 0), record.bundle):
+    state = _state_bytes(record, "stopped", 0)
+    for failure in run_remaining_hooks("poststop", record.poststop, state, record.bundle, record.annotations):
         log.warning(failure)
 
 
@@ -373,7 +385,10 @@ def _start_failures(plan: Plan) -> dict[str, str]:
 
 def _hook_output(wanted: Birth, plan: Plan) -> int:
     """The stage's descriptor for what startContainer hooks print: `start` may have to show it."""
-    return plan.descriptors.number(HOOK_OUTPUT) if wanted.config.hooks.start_container else 0
+    config = wanted.config
+    if not config.hooks.start_container or STDOUT in config.annotations:
+        return 0
+    return plan.descriptors.number(HOOK_OUTPUT)
 
 
 def check_console(options: CreateOptions | ExecOptions, terminal: bool) -> None:

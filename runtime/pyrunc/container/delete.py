@@ -83,5 +83,5 @@ def destroy(directory: Directory, record: ContainerRecord) -> None:
         rdt.remove(record)
     directory.remove()
     state = dumps(hook_state(record, STOPPED, 0)).encode("utf-8", "surrogateescape")
-    for failure in run_remaining_hooks("poststop", record.poststop, state, record.bundle):
+    for failure in run_remaining_hooks("poststop", record.poststop, state, record.bundle, record.annotations):
         log.warning(failure)

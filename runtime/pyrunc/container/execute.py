@@ -194,6 +194,8 @@ def _run(
 ) -> Stage:
     """In the container's cgroup; in init's when that has moved on and left one that takes no processes (v2, EBUSY)."""
     plan: ExecPlan = compile_exec(wanted)
+    for warning in plan.warnings:
+        log.debug(warning)
 
     def state() -> bytes:
         return dumps(hook_state(record, "running", record.pid)).encode("utf-8", "surrogateescape")

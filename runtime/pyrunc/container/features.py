@@ -58,8 +58,8 @@ def features_document() -> dict[str, Any]:
             "org.opencontainers.pyrunc.version": VERSION,
             "org.opencontainers.pyrunc.launcher": launcher(),
         },
-        # None changes what a container may do: annotations are handed to hooks and shown in its state, that is all.
-        "potentiallyUnsafeConfigAnnotations": [],
+        # runc's three, and crun's (container/annotations.py); a dot at the end stands for all that follow.
+        "potentiallyUnsafeConfigAnnotations": ["bundle", "org.criu.config", "org.systemd.property.", "run.oci."],
     }
 
 

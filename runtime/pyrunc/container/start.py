@@ -87,7 +87,7 @@ def _release_stage(directory: Directory, record: ContainerRecord, pidfd: Fd) -> 
 
 def _raise_failure(record: ContainerRecord, template: str, value: int, output: Fd) -> NoReturn:
     text = fill_failure(template, value)
-    if record.hook_output and "hook #" in text:
+    if "startContainer hook #" in text:
         raise HookFailed(f"{text}, output: {tail(output)}" if output.number >= 0 else text)
     raise StageFailed(text, value)
 
@@ -134,7 +134,7 @@ def _run_poststart(record: ContainerRecord, pidfd: Fd) -> None:
         return
     state = dumps(hook_state(record, "running", record.pid)).encode("utf-8", "surrogateescape")
     try:
-        run_hooks("poststart", record.poststart, state, record.bundle)
+        run_hooks("poststart", record.poststart, state, record.bundle, record.annotations)
     except PyruncError:
         send_signal(pidfd, _SIGKILL)
         raise

@@ -121,7 +121,7 @@ def emit_processes(
     pending = _emit_first_joins(p, plan, namespace_fds)
     if plan.has_user_namespace:
         _emit_user_namespace(p, plan, namespace_fds, sync_map_ids)
-        emit_namespace_root(p)
+        emit_namespace_root(p, keep_groups=plan.keeps_groups)
     _emit_second_joins(p, plan, namespace_fds, pending)
     for kind in namespace_fds:
         p.call("close", namespace_fds[kind], doing="close")
@@ -193,14 +193,19 @@ def _emit_user_namespace(p: Program, plan: NamespacePlan, namespace_fds: Mapping
             _emit_dumpable(p, 0)
 
 
-def emit_namespace_root(p: Program) -> None:
+def emit_namespace_root(p: Program, *, keep_groups: bool) -> None:
     """uid 0, gid 0, no other groups.  The capabilities in the user namespace are there already, and stay."""
     with p.at("linux.namespaces", "user"):
-        # EPERM: /proc/self/setgroups says deny, as it must for a map that an unprivileged parent wrote itself.
-        p.call("setgroups", 0, 0, doing="drop the groups", tolerate=[EPERM])
+        if not keep_groups:
+            _emit_drop_groups(p)
         p.call("setresgid", 0, 0, 0, doing="become group 0")
         p.call("setresuid", 0, 0, 0, doing="become user 0")
     _emit_die_with_parent(p)
+
+
+def _emit_drop_groups(p: Program) -> None:
+    # EPERM: /proc/self/setgroups says deny, as it must for a map that an unprivileged parent wrote itself.
+    p.call("setgroups", 0, 0, doing="drop the groups", tolerate=[EPERM])
 
 
 def _emit_open_offsets(p: Program, plan: NamespacePlan) -> Register | None:

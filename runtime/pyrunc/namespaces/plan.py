@@ -41,6 +41,7 @@ FLAGS = {
 }
 # Not made together with the others: user first, time before the fork, cgroup after the cgroups were joined.
 _MADE_APART = CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP
+KEEP_GROUPS = "run.oci.keep_original_groups"
 _MAX_MAPPINGS = 340  # user_namespaces(7), Linux 4.15
 _MAX_ID = (1 << 32) - 1  # (uid_t) -1 is no id
 
@@ -66,6 +67,8 @@ class NamespacePlan(Record):
     gid_mappings: tuple[IDMapping, ...] = ()
     time_offsets: tuple[tuple[str, int, int], ...] = ()  # clock, seconds, nanoseconds
     changes_network: bool = False  # sysctls or devices: never the host's own
+
+    keeps_groups: bool = False
 
     def is_new(self, kind: str) -> bool:
         return kind in self.new
@@ -117,8 +120,14 @@ def plan_namespaces(config: Config, host: Host) -> NamespacePlan:
         uid_mappings=linux.uid_mappings,
         gid_mappings=linux.gid_mappings,
         time_offsets=tuple((clock, offset.secs, offset.nanosecs) for clock, offset in linux.time_offsets.items()),
+        keeps_groups=keeps_groups(config),
         changes_network=bool(linux.net_devices) or any(key.startswith("net.") for key in linux.sysctl),
     )
+
+
+def keeps_groups(config: Config) -> bool:
+    """crun's annotation, which `podman run --group-add keep-groups` sets."""
+    return config.annotations.get(KEEP_GROUPS) == "1"
 
 
 def _sort(linux: Linux) -> tuple[tuple[str, ...], tuple[JoinedNamespace, ...]]:

@@ -61,8 +61,18 @@ def credential_warnings(process: Process, host: Host) -> tuple[str, ...]:
     return resolve(process.capabilities, host.last_capability).warnings
 
 
-def emit_credentials(p: Program, process: Process, host: Host, load_filter: Callable[[Program], None] | None) -> None:
-    """Become the process's user.  `load_filter` loads a seccomp filter that must not wait for execve(2)."""
+def emit_credentials(
+    p: Program,
+    process: Process,
+    host: Host,
+    load_filter: Callable[[Program], None] | None,
+    *,
+    keep_groups: bool = False,
+) -> None:
+    """Become the process's user.  `load_filter` loads a seccomp filter that must not wait for execve(2).
+
+    `keep_groups` leaves the supplementary groups as whoever called the runtime has them.
+    """
     sets = resolve(process.capabilities, host.last_capability)
     entered = _emit_enter(p, process.cwd)
     umask = process.user.umask
@@ -72,7 +82,8 @@ def emit_credentials(p: Program, process: Process, host: Host, load_filter: Call
             p.call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, doing="set no_new_privs")
     _emit_give_stdio(p, process.user.uid)
     emit_bounding(p, sets, host.last_capability)
-    _emit_ids(p, process.user, is_confined=host.euid != 0 or host.in_user_namespace)
+    is_confined = host.euid != 0 or host.in_user_namespace
+    _emit_ids(p, process.user, is_confined=is_confined, keep_groups=keep_groups)
     _emit_enter_again(p, process.cwd, entered)
     _emit_check_directory(p, process.cwd)
     if load_filter is None:
@@ -163,7 +174,7 @@ def _emit_give_stdio(p: Program, uid: int) -> None:
             p.here(kept)
 
 
-def _emit_ids(p: Program, user: User, *, is_confined: bool) -> None:
+def _emit_ids(p: Program, user: User, *, is_confined: bool, keep_groups: bool) -> None:
     """Groups, gid, uid; permitted capabilities survive, effective ones do not unless the user is root."""
     p.call("prctl", PR_SET_KEEPCAPS, 1, doing="keep the capabilities over the change of user")
     gids = user.additional_gids
@@ -171,7 +182,8 @@ def _emit_ids(p: Program, user: User, *, is_confined: bool) -> None:
         groups = p.constant(b"".join(gid.to_bytes(4, "little") for gid in gids)) if gids else 0
         # EPERM without groups to set: /proc/self/setgroups says deny, so the caller's cannot be dropped.
         tolerate = [EPERM] if is_confined and not gids else []
-        p.call("setgroups", len(gids), groups, doing="set the groups", tolerate=tolerate)
+        if not keep_groups:
+            p.call("setgroups", len(gids), groups, doing="set the groups", tolerate=tolerate)
         p.call("setresgid", user.gid, user.gid, user.gid, doing="set the gid")
         p.call("setresuid", user.uid, user.uid, user.uid, doing="set the uid")
     p.call("prctl", PR_SET_KEEPCAPS, 0, doing="keep no capabilities any more")

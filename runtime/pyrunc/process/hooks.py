@@ -9,45 +9,57 @@ from __future__ import annotations
 import posix
 from posix import POSIX_SPAWN_DUP2 as DUP2
 
-from pyrunc.errors import HookFailed, go_strerror
-from pyrunc.kernel.constants import MFD_CLOEXEC
-from pyrunc.kernel.files import Fd
+from pyrunc.errors import HookFailed, PyruncError, during, go_strerror
+from pyrunc.kernel.constants import MFD_CLOEXEC, O_APPEND, O_CREAT, O_WRONLY
+from pyrunc.kernel.files import Fd, open_file
 from pyrunc.kernel.processes import keep_from_children, open_pidfd, reap, send_signal, wait_for_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ocispec.config import Hook
 
+STDOUT = "run.oci.hooks.stdout"
+STDERR = "run.oci.hooks.stderr"
+NO_ANNOTATIONS: Mapping[str, str] = {}
 _SIGKILL = 9
 _KEPT_OUTPUT = 4096  # bytes of a failing hook's output that go into the error
 _ALL_SIGNALS = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
 
 
-def run_hooks(kind: str, hooks: Sequence[Hook], state: bytes, cwd: str) -> None:
+def run_hooks(
+    kind: str, hooks: Sequence[Hook], state: bytes, cwd: str, annotations: Mapping[str, str] = NO_ANNOTATIONS
+) -> None:
     """Run hooks of one kind in listed order.  HookFailed says which one, how it ended, and what it printed."""
     for index, hook in enumerate(hooks):
-        run_hook(f"{kind} hook #{index}", hook, state, cwd)
+        run_hook(f"{kind} hook #{index}", hook, state, cwd, annotations)
 
 
-def run_remaining_hooks(kind: str, hooks: Sequence[Hook], state: bytes, cwd: str) -> list[str]:
+def run_remaining_hooks(
+    kind: str, hooks: Sequence[Hook], state: bytes, cwd: str, annotations: Mapping[str, str] = NO_ANNOTATIONS
+) -> list[str]:
     """All of them, whatever the others do (runtime.md#lifecycle, step 13); what went wrong, a sentence each."""
     failures: list[str] = []
     for index, hook in enumerate(hooks):
         try:
-            run_hook(f"{kind} hook #{index}", hook, state, cwd)
-        except HookFailed as error:
+            run_hook(f"{kind} hook #{index}", hook, state, cwd, annotations)
+        except PyruncError as error:
             failures.append(str(error))
     return failures
 
 
-def run_hook(name: str, hook: Hook, state: bytes, cwd: str) -> None:
+def run_hook(name: str, hook: Hook, state: bytes, cwd: str, annotations: Mapping[str, str] = NO_ANNOTATIONS) -> None:
     """One hook.  stdin and the output are memfds: a hook that reads or writes late, or never, blocks nobody."""
-    with _memory(state) as given, _memory(b"") as stdout, _memory(b"") as stderr:
+    with (
+        _memory(state) as given,
+        open_output(annotations, STDOUT) as stdout,
+        open_output(annotations, STDERR) as stderr,
+    ):
         problem = _run(hook, given, stdout, stderr, cwd)
         if problem:
-            shown = f", stdout: {tail(stdout)}, stderr: {tail(stderr)}"
+            printed = annotations.get(STDOUT) or tail(stdout), annotations.get(STDERR) or tail(stderr)
+            shown = f", stdout: {printed[0]}, stderr: {printed[1]}"
             raise HookFailed(f"error running {name}: {problem}{shown}")
 
 
@@ -95,6 +107,15 @@ def _memory(content: bytes) -> Fd:
     posix.write(memory.number, content)
     posix.lseek(memory.number, 0, 0)
     return memory
+
+
+def open_output(annotations: Mapping[str, str], name: str) -> Fd:
+    """Where a hook prints to: the file that crun's annotation names (crun(1)), or a memfd."""
+    path = annotations.get(name)
+    if not path:
+        return _memory(b"")
+    with during(f'annotations["{name}"]: open {path}'):
+        return open_file(path, O_WRONLY | O_APPEND | O_CREAT)
 
 
 def tail(output: Fd) -> str:

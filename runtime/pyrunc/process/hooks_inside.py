@@ -27,6 +27,16 @@ _POLLFD_SIZE = 8  # struct pollfd: fd i32, events i16, revents i16 (poll(2))
 ANY_FAILURE = 0  # as the errno of a check: report the compared value itself (csrc/stage.c)
 
 
+class Output:
+    """The stage's descriptors for what hooks print; one for both unless there are two."""
+
+    __slots__ = ("stderr", "stdout")
+
+    def __init__(self, stdout: int, stderr: int = -1) -> None:
+        self.stdout = stdout
+        self.stderr = stdout if stderr < 0 else stderr
+
+
 class HookStatusLabel(Label):
     """A label whose failure value is a wait status, not an errno."""
 
@@ -47,7 +57,7 @@ def emit_hooks(
     kind: str,
     hooks: Sequence[Hook],
     state: Pointer,
-    output: int,
+    output: Output,
     *,
     directory: Register | None,
     environment: Pointer | None,
@@ -55,7 +65,7 @@ def emit_hooks(
     """All hooks of one kind, in listed order.
 
     state        where the state's JSON stands when the program gets here
-    output       the stage's descriptor for their stdout and stderr
+    output       the stage's descriptors for their stdout and stderr
     directory    their cwd, None: the process's own
     environment  what a hook without `env` gets; None: nothing
     """
@@ -72,7 +82,7 @@ def _emit_hook(
     name: str,
     hook: Hook,
     state: Pointer,
-    output: int,
+    output: Output,
     directory: Register | None,
     environment: Pointer | None,
 ) -> tuple[Register, Pointer]:
@@ -97,13 +107,13 @@ def _emit_child(
     name: str,
     hook: Hook,
     given: Register,
-    output: int,
+    output: Output,
     directory: Register | None,
     environment: Pointer | None,
 ) -> None:
     p.call("dup3", given, 0, 0, doing="hand over stdin")
-    p.call("dup3", output, 1, 0, doing="hand over stdout")
-    p.call("dup3", output, 2, 0, doing="hand over stderr")
+    p.call("dup3", output.stdout, 1, 0, doing="hand over stdout")
+    p.call("dup3", output.stderr, 2, 0, doing="hand over stderr")
     if directory is not None:
         p.call("fchdir", directory, doing="enter its directory")
     envp = p.pointers(hook.env) if hook.env or environment is None else environment

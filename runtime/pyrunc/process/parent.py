@@ -6,22 +6,20 @@ state directory and the hooks' consequences belong to the caller (container/crea
 
 from __future__ import annotations
 
-import posix
-
 from ocispec.record import Record
 from pyrunc.errors import ProtocolError, StageFailed, during
-from pyrunc.kernel.constants import MFD_CLOEXEC, O_RDONLY
+from pyrunc.kernel.constants import O_RDONLY
 from pyrunc.kernel.files import Fd, open_file, read_file
 from pyrunc.kernel.mounts import clone_tree, map_ids
 from pyrunc.kernel.processes import open_pidfd, set_limits
 from pyrunc.namespaces.users import write_id_maps
 from pyrunc.process import sync
 from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, namespace, preserved, source
-from pyrunc.process.hooks import describe_status, run_hooks, tail
+from pyrunc.process.hooks import STDERR, STDOUT, describe_status, open_output, run_hooks, tail
 from pyrunc.process.limits import limits_of
 from pyrunc.process.passwd import home_of
 from pyrunc.process.passwd_file import read_passwd
-from pyrunc.process.plan import HOOK_OUTPUT
+from pyrunc.process.plan import HOOK_ERRORS, HOOK_OUTPUT
 from pyrunc.process.spawn import Stage
 
 TYPE_CHECKING = False
@@ -84,7 +82,9 @@ def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console:
         with during(f"root.path {wanted.rootfs}: clone the mount"):
             opened.own(ROOTFS, clone_tree(wanted.rootfs, recursive=True))
     if HOOK_OUTPUT in names:
-        opened.own(HOOK_OUTPUT, Fd(posix.memfd_create("hook output", MFD_CLOEXEC)))
+        opened.own(HOOK_OUTPUT, open_output(wanted.config.annotations, STDOUT))
+    if HOOK_ERRORS in names:
+        opened.own(HOOK_ERRORS, open_output(wanted.config.annotations, STDERR))
     for index in range(wanted.preserve_fds):
         opened.borrow(preserved(index), FIRST + index)
 
@@ -168,8 +168,9 @@ class Parent:
             self._move_devices()
         hooks = self.wanted.config.hooks
         state = self.callbacks.hook_state(self.stage.pid, "created")
-        run_hooks("prestart", hooks.prestart, state, self.wanted.bundle)
-        run_hooks("createRuntime", hooks.create_runtime, state, self.wanted.bundle)
+        annotations = self.wanted.config.annotations
+        run_hooks("prestart", hooks.prestart, state, self.wanted.bundle, annotations)
+        run_hooks("createRuntime", hooks.create_runtime, state, self.wanted.bundle, annotations)
         if self.plan.hook_state is None:
             self.stage.answer()
             return
@@ -231,7 +232,8 @@ class Parent:
 
     def _add_hook_output(self, error: StageFailed) -> None:
         if "hook #" in error.text:
-            error.text += f", output: {tail(self.opened[HOOK_OUTPUT])}"
+            path = self.wanted.config.annotations.get(STDOUT)
+            error.text += f", output: {path or tail(self.opened[HOOK_OUTPUT])}"
 
 
 _ANSWERS: dict[int, Callable[[Parent, int], None]] = {

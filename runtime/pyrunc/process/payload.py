@@ -6,10 +6,11 @@ Everything that can be done before the container is handed over is in `emit_payl
 from __future__ import annotations
 
 from ocispec.record import Record
+from pyrunc.namespaces.plan import keeps_groups
 from pyrunc.process.credentials import emit_credentials
 from pyrunc.process.executable import build_environment, emit_execve, emit_lookup
 from pyrunc.process.limits import emit_limits, emit_scheduling
-from pyrunc.security.seccomp import compile_filter, emit_filter
+from pyrunc.security.seccomp import BPF_DATA, FAIL_UNKNOWN, compile_filter, emit_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Payload(Record):
     home: Pointer | None  # where "HOME=…\\0" goes when the config does not say it
     found: Register  # which of the executable's candidates it is
     late_filter: Filter | None  # to be loaded right before execve(2)
+    warnings: tuple[str, ...]  # what the filter leaves out, for --debug
 
 
 def emit_payload(
@@ -41,15 +43,16 @@ def emit_payload(
     if not in_user_namespace:
         emit_limits(p, process)
     emit_scheduling(p, config, process)
-    seccomp = config.linux.seccomp
-    compiled = None if seccomp is None else compile_filter(seccomp, host.machine)
+    compiled = _compile(config, host)
+    keep_groups = keeps_groups(config)
+    warnings = () if compiled is None else compiled.warnings
     if compiled is None or process.no_new_privileges:
-        emit_credentials(p, process, host, None)
+        emit_credentials(p, process, host, None, keep_groups=keep_groups)
         found = emit_lookup(p, process)
         if compiled is not None and compiled.notifies:
             _emit_load(p, compiled, host, is_alone)
             compiled = None
-        return Payload(environment=environment, home=home, found=found, late_filter=compiled)
+        return Payload(environment=environment, home=home, found=found, late_filter=compiled, warnings=warnings)
     looked_up: list[Register] = []
 
     def look_up_and_load(p: Program) -> None:
@@ -57,8 +60,18 @@ def emit_payload(
         looked_up.append(emit_lookup(p, process))
         _emit_load(p, compiled, host, is_alone)
 
-    emit_credentials(p, process, host, look_up_and_load)
-    return Payload(environment=environment, home=home, found=looked_up[0], late_filter=None)
+    emit_credentials(p, process, host, look_up_and_load, keep_groups=keep_groups)
+    return Payload(environment=environment, home=home, found=looked_up[0], late_filter=None, warnings=warnings)
+
+
+def _compile(config: Config, host: Host) -> Filter | None:
+    """The profile's filter, or what an annotation makes of it."""
+    seccomp = config.linux.seccomp
+    if BPF_DATA in config.annotations or FAIL_UNKNOWN in config.annotations:
+        from pyrunc.security.seccomp_annotations import compile_annotated  # crun's, for who knows them
+
+        return compile_annotated(seccomp, config.annotations, host.machine)
+    return None if seccomp is None else compile_filter(seccomp, host.machine)
 
 
 def _emit_load(p: Program, compiled: Filter, host: Host, is_alone: bool) -> None:

@@ -37,7 +37,8 @@ from pyrunc.process.descriptors import (
     preserved,
     source,
 )
-from pyrunc.process.hooks_inside import emit_hooks
+from pyrunc.process.hooks import STDERR
+from pyrunc.process.hooks_inside import Output, emit_hooks
 from pyrunc.process.limits import emit_oom_score_adj
 from pyrunc.process.payload import emit_execution, emit_payload
 from pyrunc.program.builder import Program
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from pyrunc.rootfs.mounts import Source
 
 HOOK_OUTPUT = "hook output"
+HOOK_ERRORS = "hook errors"
 _OPEN_AT_ONE_TIME = 80  # registers, and the few descriptors of descriptors.py that are not counted by a list
 _PID_DIGITS = 10  # room for any pid in the state that hooks inside the container get
 
@@ -101,6 +103,7 @@ class Plan(Record):
     nodes: tuple[DeviceNode, ...]  # device nodes that it makes
     first_hook_operation: int  # no hook has run before it
     first_start_operation: int  # operations from here on happen at `start`
+    warnings: tuple[str, ...] = ()  # what is left out, for --debug
 
 
 def compile_create(wanted: Birth) -> Plan:
@@ -112,7 +115,9 @@ def compile_create(wanted: Birth) -> Plan:
     inputs, sources, nodes = _rootfs_inputs(wanted, descriptors)
     joined = {kind: descriptors.add(namespace(kind)) for kind in wanted.joined}
     has_inner_hooks = bool(wanted.config.hooks.create_container or wanted.config.hooks.start_container)
-    output = descriptors.add(HOOK_OUTPUT) if has_inner_hooks else -1
+    output = Output(descriptors.add(HOOK_OUTPUT)) if has_inner_hooks else None
+    if output is not None and STDERR in wanted.config.annotations:
+        output = Output(output.stdout, descriptors.add(HOOK_ERRORS))
     kept = [descriptors.add(preserved(index)) for index in range(wanted.preserve_fds)]
 
     birth.emit_birth(p, wanted.host.ignored_signals)
@@ -131,7 +136,7 @@ def compile_create(wanted: Birth) -> Plan:
     first_start_operation = len(p)
     above = FIRST + len(descriptors.names) + wanted.preserve_fds
     report = birth.emit_wait_for_start(p, own_descriptors, fifo, above)
-    if hook_state is not None and wanted.config.hooks.start_container:
+    if hook_state is not None and output is not None and wanted.config.hooks.start_container:
         hooks = wanted.config.hooks.start_container
         emit_hooks(p, "startContainer", hooks, hook_state, output, directory=None, environment=payload.environment)
     birth.emit_announce_exec(p, report, p.scratch(sync.MESSAGE.size))
@@ -148,6 +153,7 @@ def compile_create(wanted: Birth) -> Plan:
         nodes=nodes,
         first_hook_operation=first_hook_operation,
         first_start_operation=first_start_operation,
+        warnings=payload.warnings,
     )
 
 
@@ -231,7 +237,7 @@ def _emit_surroundings(p: Program, wanted: Birth) -> None:
         emit_loopback_up(p)
 
 
-def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> tuple[Pointer | None, int]:
+def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: Output | None) -> tuple[Pointer | None, int]:
     """The rootfs with all that is mounted on it, the hooks that may still see the host, and the way in.
 
     Returns where the state for hooks goes, and the first operation after the mounts.
@@ -245,11 +251,11 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: int) -> 
     first_hook_operation = len(p)
     hook_state = None
     hooks = config.hooks
-    if output >= 0:
+    if output is not None:
         hook_state = p.scratch(len(wanted.hook_state) + _PID_DIGITS)
     if hook_state is not None or hooks.prestart or hooks.create_runtime or config.linux.net_devices:
         p.sync(sync.RUNTIME_HOOKS, "prestart and createRuntime hooks", 0, hook_state)
-    if hook_state is not None and hooks.create_container:
+    if hook_state is not None and output is not None and hooks.create_container:
         state = hook_state
         emit_hooks(p, "createContainer", hooks.create_container, state, output, directory=root, environment=None)
     emit_make_directory(p, root, wanted.process)

@@ -23,6 +23,7 @@ from pyrunc.kernel.constants import (
     O_PATH,
 )
 from pyrunc.namespaces.join import emit_fork, emit_namespace_root
+from pyrunc.namespaces.plan import keeps_groups
 from pyrunc.process import birth, sync
 from pyrunc.process.affinity import emit_affinity
 from pyrunc.process.descriptors import CONSOLE, FIRST, Descriptors, preserved
@@ -66,6 +67,7 @@ class ExecPlan(Record):
     descriptors: Descriptors
     home: Pointer | None
     in_user_namespace: bool
+    warnings: tuple[str, ...] = ()  # what is left out, for --debug
 
 
 def compile_exec(wanted: Execution) -> ExecPlan:
@@ -105,7 +107,13 @@ def compile_exec(wanted: Execution) -> ExecPlan:
     birth.emit_announce_exec(p, report, p.scratch(sync.MESSAGE.size))
     birth.emit_preserved(p, kept)
     emit_execution(p, wanted.process, payload)
-    return ExecPlan(program=p, descriptors=descriptors, home=payload.home, in_user_namespace=in_user_namespace)
+    return ExecPlan(
+        program=p,
+        descriptors=descriptors,
+        home=payload.home,
+        in_user_namespace=in_user_namespace,
+        warnings=payload.warnings,
+    )
 
 
 def _emit_enter(p: Program, wanted: Execution, init: int, root: int) -> None:
@@ -117,6 +125,6 @@ def _emit_enter(p: Program, wanted: Execution, init: int, root: int) -> None:
         p.call("chroot", ".", doing="chroot")
     p.call("chdir", "/", doing="enter /")
     if wanted.namespaces & CLONE_NEWUSER:
-        emit_namespace_root(p)
+        emit_namespace_root(p, keep_groups=keeps_groups(wanted.config))
     if wanted.namespaces & CLONE_NEWPID:
         emit_fork(p, 0, sync.INIT_PID)

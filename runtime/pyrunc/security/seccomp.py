@@ -55,6 +55,10 @@ FLAGS = {
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
 }
 
+# crun's annotations: seccomp_annotations.py
+BPF_DATA = "run.oci.seccomp_bpf_data"
+FAIL_UNKNOWN = "run.oci.seccomp_fail_unknown_syscall"
+
 _SOCK_FPROG = Struct("<H6xQ")
 _FILTER_AT = 8  # of struct sock_fprog's pointer
 
@@ -78,7 +82,7 @@ def compile_filter(seccomp: Seccomp, machine: str, *, newer_is_enosys: bool = Tr
     """
     notifies = _notifies(seccomp)
     profile = Profile(seccomp, newer_is_enosys)
-    flags = _flags(seccomp.flags, notifies, profile.warnings)
+    flags = flags_of(seccomp.flags, notifies, profile.warnings)
     code = assemble(profile, _architectures(seccomp.architectures, machine))
     count = len(code.code)
     if count > MAX_INSTRUCTIONS:
@@ -109,7 +113,7 @@ def _notifies(seccomp: Seccomp) -> bool:
     return bool(notifying)
 
 
-def _flags(names: Sequence[str] | None, notifies: bool, warnings: list[str]) -> int:
+def flags_of(names: Sequence[str] | None, notifies: bool, warnings: list[str]) -> int:
     """The flags of seccomp(2).  Absent is not empty: it means SPEC_ALLOW, as in runc."""
     flags = SECCOMP_FILTER_FLAG_NEW_LISTENER if notifies else 0
     for name in ("SECCOMP_FILTER_FLAG_SPEC_ALLOW",) if names is None else names:

@@ -1,7 +1,7 @@
 """crun's annotations (crun(1), "OCI annotations"): which mean something here, and what is said of the others.
 
 Each is applied where its subject is; this is the list.  All of them, and runc's, are told as potentially unsafe by
-`features`: who lets strangers write annotations lets them write what these do (CVE-2022-0811 and its kin).
+`features`: who lets strangers write annotations lets them write what these do.
 """
 
 from __future__ import annotations

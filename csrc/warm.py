@@ -28,7 +28,10 @@ pyrunc.container.pause pyrunc.container.ps pyrunc.container.update pyrunc.contai
 pyrunc.commands.checkpoint pyrunc.commands.events pyrunc.commands.explain pyrunc.commands.features
 pyrunc.commands.help pyrunc.commands.list pyrunc.commands.pause pyrunc.commands.ps pyrunc.commands.restore
 pyrunc.commands.resume pyrunc.commands.spec pyrunc.commands.update pyrunc.commands.validate pyrunc.commands.version
-ocispec.defaults ocispec.features ocispec.spelling ocispec.state ocispec.writer
+ocispec.defaults ocispec.features ocispec.spelling ocispec.state ocispec.writer ocispec.sections
+pyrunc.cgroups.resctrl pyrunc.container.rdt pyrunc.container.annotations pyrunc.security.seccomp_annotations
+pyrunc.container.host_facts pyrunc.container.host_checks pyrunc.kernel.netlink pyrunc.namespaces.devices
+pyrunc.process.listener
 """
 
 

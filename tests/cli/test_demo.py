@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.runtime import PATH, ROOT_OF_PROJECT
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 pytestmark = pytest.mark.pyrunc_only("it shows pyrunc")
 USER = 12345
 DEMO = ROOT_OF_PROJECT / "tests/demo.sh"
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Not below pytest's own directory: every session that starts closes that to others again."""
+    with tempfile.TemporaryDirectory(prefix="pyrunc-demo-test-") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
 
 
 def prepare(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
@@ -20,8 +33,6 @@ def prepare(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     work = tmp_path / "work"
     work.mkdir()
     os.chown(work, USER, USER)
-    for directory in (tmp_path, *tmp_path.parents):
-        directory.chmod(directory.stat().st_mode | 0o011)
     become = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
     return [*become, "bash", str(DEMO), PATH], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(work)}
 

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +49,6 @@ class Home:
             (bin_directory / applet).symlink_to("busybox")
         for entry in (path, *path.rglob("*")):
             os.chown(entry, USER, USER, follow_symlinks=False)
-        for parent in path.parents:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
     def __call__(self, *words: str) -> Result:
         argv = [*self.before, PATH, "--root", str(self.path / "state"), *words]
@@ -88,9 +87,16 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(tmp_path / "home")
-    yield home
+def home() -> Iterator[Home]:
+    # Not below pytest's own directory: every session that starts closes that to others again.
+    with tempfile.TemporaryDirectory(prefix="pyrunc-rootless-") as directory:
+        Path(directory).chmod(0o755)
+        home = Home(Path(directory) / "home")
+        yield home
+        clean_up(home)
+
+
+def clean_up(home: Home) -> None:
     for container_id in home.ids:
         if (home.path / "state" / container_id).exists():
             home("delete", "--force", container_id)
@@ -139,9 +145,9 @@ def test_groups_cannot_be_set_with_one_id(home: Home) -> None:
 
 
 @pytest.fixture
-def subordinate_ids(home: Home, tmp_path: Path) -> Home:
+def subordinate_ids(home: Home) -> Home:
     """/etc/subuid and /etc/subgid with ids for this user, in a mount namespace of the command's own."""
-    etc = tmp_path / "etc"
+    etc = home.path.parent / "etc"
     etc.mkdir()
     (etc / "passwd").write_text(f"mapper:x:{USER}:{USER}::/:/bin/sh\n")
     for name in ("subuid", "subgid"):

@@ -237,5 +237,16 @@ COMMANDS: dict[str, Command] = {
             HELP,
         ),
     ),
-    "validate": ("[file]", 0, 1, "check a bundle's config.json, or a file, or - for stdin", (_BUNDLE, HELP)),
+    "validate": (
+        "[file]",
+        0,
+        1,
+        "check a bundle's config.json, or a file, or - for stdin; 1: it is wrong, 2: it would not run here",
+        (
+            _BUNDLE,
+            (("format", "f"), WORD, "text", "text or json"),
+            (("no-host",), SWITCH, False, "do not ask whether it would run on this machine"),
+            HELP,
+        ),
+    ),
 }

@@ -60,6 +60,7 @@ class Arguments:
     preserve_fds: int
     detach: bool
     keep: bool
+    no_host: bool
     no_subreaper: bool
     force: bool
     all: bool

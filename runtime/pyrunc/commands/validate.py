@@ -1,4 +1,5 @@
-"""`validate`: every problem of a config.json at once, by our reader and its checks and by the JSON Schemas.
+"""`validate`: every problem of a config.json at once, by our reader and its checks, by the JSON Schemas, and then by
+what this machine has.
 
 A cold command: it may import what it likes.  jsonschema comes from the venv or from the directory site-packages
 that the launcher has at the end of sys.path.
@@ -9,14 +10,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ocispec
 from ocispec.config import read_config, read_process
 from ocispec.reader import SpecError, plain, shown
 from ocispec.resources import read_resources
+from ocispec.sections import section_of, split_place
 from pyrunc import log
-from pyrunc.errors import ConfigError, Unsupported, during
+from pyrunc.container.host_checks import host_problems, refusal
+from pyrunc.container.host_facts import read_facts
+from pyrunc.errors import ConfigError, Unsupported, UsageError, during
 from pyrunc.jsonio import MAX_SIZE, JsonError, loads
 
 if TYPE_CHECKING:
@@ -29,21 +33,75 @@ if TYPE_CHECKING:
 
 SCHEMAS = Path(ocispec.__file__).parent / "schemas"
 STDIN = "-"
+INVALID = 1
+NOT_HERE = 2
 # Objects whose keys are names of the user's, not of the spec's.
 MAPS = frozenset(("annotations", "sysctl", "unified", "rdma", "netDevices", "timeOffsets"))
 
 
 def run(arguments: Arguments) -> int:
-    """Problems go to stdout, one a line; 1 when there is any."""
+    """0: valid, and it would run here; INVALID; NOT_HERE: valid, but it would not run on this machine."""
+    if arguments.format not in ("text", "json"):
+        raise UsageError("invalid format option")
     name, content = read_input(arguments)
-    problems, warnings = examine(content)
-    log.say("".join([f"{name}: {problem}\n" for problem in problems]))
-    log.say("".join([f"{name}: warning: {warning}\n" for warning in warnings]))
-    if problems:
-        log.error(f"{name}: {len(problems)} {'problem' if len(problems) == 1 else 'problems'} found")
-        return 1
-    log.say(f"{name}: valid\n")
+    report = examine(name, content, bundle_of(arguments), host=not arguments.no_host)
+    log.say(report.as_json() if arguments.format == "json" else report.as_text())
+    if report.problems:
+        count = len(report.problems)
+        log.error(f"{name}: {count} {'problem' if count == 1 else 'problems'} found")
+        return INVALID
+    if report.here:
+        log.error(f"{name}: valid, but it would not run here")
+        return NOT_HERE
     return 0
+
+
+class Finding(NamedTuple):
+    """`place` is "" for the whole document."""
+
+    place: str
+    problem: str
+
+    @property
+    def section(self) -> str:
+        return section_of(self.place)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}" if self.place else self.problem
+
+
+class Report(NamedTuple):
+    """problems: what is wrong anywhere; here: what this machine lacks, None when nobody asked it."""
+
+    name: str
+    problems: list[Finding]
+    warnings: list[Finding]
+    here: list[Finding] | None
+
+    def as_text(self) -> str:
+        """One line each; the section of the spec stands at the end of what it has rules for."""
+        lines = [f"{found} ({found.section})" for found in self.problems]
+        lines += [f"warning: {found}" for found in self.warnings]
+        lines += [f"not here: {found}" for found in self.here or ()]
+        if not self.problems and not self.here:
+            lines.append("valid" if self.here is None else "valid, and would run here")
+        return "".join([f"{self.name}: {line}\n" for line in lines])
+
+    def as_json(self) -> str:
+        document = {
+            "file": self.name,
+            "valid": not self.problems,
+            "wouldRunHere": None if self.here is None or self.problems else not self.here,
+            "problems": [found._asdict() | {"section": found.section} for found in self.problems],
+            "warnings": [found._asdict() for found in self.warnings],
+            "notHere": [found._asdict() | {"section": found.section} for found in self.here or ()],
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def bundle_of(arguments: Arguments) -> str:
+    """The bundle's directory, "" where only a file is given: its rootfs may be anywhere."""
+    return "" if arguments.positional else str(Path(arguments.bundle or ".").resolve())
 
 
 def read_input(arguments: Arguments) -> tuple[str, bytes]:
@@ -57,13 +115,29 @@ def read_input(arguments: Arguments) -> tuple[str, bytes]:
         return name, file.read(MAX_SIZE + 1)
 
 
-def examine(content: bytes, kind: str = "config") -> tuple[list[str], list[str]]:
-    """(problems, warnings) of a file: one problem when it is not JSON, else what `problems_of` finds."""
+def examine(name: str, content: bytes, bundle: str, *, host: bool) -> Report:
+    """One problem when it is not JSON; else what `problems_of` finds, and of a valid one what this machine lacks."""
     try:
         document = loads(content)
     except JsonError as error:
-        return [str(error)], []
-    return problems_of(document, kind)
+        return Report(name, [Finding("", str(error))], [], None)
+    wrong, odd = problems_of(document)
+    problems = [Finding(*split_place(line)) for line in wrong]
+    warnings = [Finding(*split_place(line, may_be_unknown=True)) for line in odd]
+    if problems or not host:
+        return Report(name, problems, warnings, None)
+    return Report(name, problems, warnings, lacking_here(document, bundle))
+
+
+def lacking_here(document: Any, bundle: str) -> list[Finding]:
+    """What keeps a valid config from running on this machine."""
+    config = read_config(document)
+    found = [Finding(*pair) for pair in host_problems(config, read_facts(config, bundle))]
+    refused = refusal(config, document, bundle)
+    # create stops at the first: what the checks have said of that place is said in better words
+    if refused is not None and not any(related(known.place, refused[0]) for known in found if known.place):
+        found.append(Finding(*refused))
+    return found
 
 
 def problems_of(document: object, kind: str = "config") -> tuple[list[str], list[str]]:

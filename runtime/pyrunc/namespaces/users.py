@@ -75,8 +75,13 @@ def _compare_map(pid: int, name: str, mappings: Sequence[IDMapping]) -> None:
         raise ConfigError(f"linux.{name}Mappings: not the mappings of the user namespace that linux.namespaces names")
 
 
+def map_program(name: str) -> str:
+    """Where newuidmap or newgidmap is, "" when it is not installed."""
+    return next((f"{directory}/{name}" for directory in _DIRECTORIES if exists(f"{directory}/{name}")), "")
+
+
 def _run_map_program(pid: int, name: str, mappings: Sequence[IDMapping]) -> None:
-    path = next((f"{directory}/{name}" for directory in _DIRECTORIES if exists(f"{directory}/{name}")), "")
+    path = map_program(name)
     if not path:
         raise Unsupported(
             f"{name} is needed to map more than one's own id, and is in none of {', '.join(_DIRECTORIES)}"

@@ -12,7 +12,7 @@ import pytest
 from ocispec.defaults import default_config
 from pyrunc.cli.parse import parse_arguments
 from pyrunc.commands.validate import STDIN, problems_of, related, run, schema_errors
-from pyrunc.errors import ConfigError, Unsupported
+from pyrunc.errors import ConfigError, Unsupported, UsageError
 from unit.ocispec.minimal import config_with, minimal
 from unit.ocispec.wrong import RULES, VALUES
 
@@ -47,8 +47,69 @@ def validate(*words: str) -> int:
 
 def test_bundle(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text(json.dumps(default_config()))
-    assert validate("--bundle", str(tmp_path)) == 0
+    assert validate("--bundle", str(tmp_path), "--no-host") == 0
     assert capfd.readouterr() == (f"{tmp_path}/config.json: valid\n", "")
+
+
+def test_would_it_run_here(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(default_config()))
+    assert validate("--bundle", str(tmp_path)) == 2
+    output = capfd.readouterr()
+    assert output.out == f"{tmp_path}/config.json: not here: root.path: rootfs rootfs does not exist\n"
+    assert "config.json: valid, but it would not run here" in output.err
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
+    assert validate("--bundle", str(tmp_path)) == 2
+    assert 'process.args[0]: the root filesystem has no "sh"' in capfd.readouterr().out
+    (tmp_path / "rootfs/bin/sh").symlink_to("/bin/busybox")  # of the image: it need not lead anywhere here
+    (tmp_path / "rootfs/bin/busybox").touch()
+    assert validate("--bundle", str(tmp_path)) == 0
+    assert capfd.readouterr() == (f"{tmp_path}/config.json: valid, and would run here\n", "")
+
+
+def test_what_create_would_refuse_is_found_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The plan is compiled: here a seccomp profile that would lock the runtime itself."""
+    document = minimal()
+    rule = {"names": ["write"], "action": "SCMP_ACT_NOTIFY"}
+    document["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": str(tmp_path / "agent"), "syscalls": [rule],
+    }  # fmt: skip
+    (tmp_path / "other.json").write_text(json.dumps(document))
+    assert validate(str(tmp_path / "other.json")) == 2
+    out = capfd.readouterr().out
+    assert "not here: SCMP_ACT_NOTIFY cannot be used for the write syscall" in out
+    assert f"not here: linux.seccomp.listenerPath: no agent listens on {tmp_path}/agent" in out
+
+
+def test_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    document = minimal() | {"hostnam": "x"}
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    assert validate("--bundle", str(tmp_path), "--format", "json") == 2
+    report = json.loads(capfd.readouterr().out)
+    assert report["file"] == f"{tmp_path}/config.json"
+    assert (report["valid"], report["wouldRunHere"], report["problems"]) == (True, False, [])
+    assert report["warnings"] == [{"place": "hostnam", "problem": "unknown key, ignoring (did you mean hostname?)"}]
+    assert report["notHere"][0] == {
+        "place": "root.path", "problem": "rootfs rootfs does not exist", "section": "config.md#root",
+    }  # fmt: skip
+
+
+def test_json_of_a_wrong_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config_with("process.rlimits", [7])))
+    assert validate("-b", str(tmp_path), "-f", "json") == 1
+    report = json.loads(capfd.readouterr().out)
+    assert (report["valid"], report["wouldRunHere"], report["notHere"]) == (False, None, [])
+    assert report["problems"] == [
+        {
+            "place": "process.rlimits[0]",
+            "problem": "must be an object, not 7",
+            "section": "config.md#posix-process",
+        }
+    ]
+
+
+def test_formats() -> None:
+    with pytest.raises(UsageError, match="invalid format option"):
+        validate("--format", "yaml", "-")
 
 
 def test_file_and_current_directory(
@@ -57,12 +118,12 @@ def test_file_and_current_directory(
     (tmp_path / "config.json").write_text(json.dumps(minimal()))
     (tmp_path / "other.json").write_text("{")
     monkeypatch.chdir(tmp_path)
-    assert validate() == 0
+    assert validate("--no-host") == 0
     assert validate("other.json") == 1
     out = capfd.readouterr().out
     assert out == (
         "config.json: valid\n"
-        "other.json: line 1, column 2: a key in double quotes must stand here, not the end of the file\n"
+        "other.json: line 1, column 2: a key in double quotes must stand here, not the end of the file (config.md)\n"
     )
 
 
@@ -74,6 +135,7 @@ def test_stdin(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     assert len(lines) == len(EXPECTED) + 1
     for line, expected in zip(lines, EXPECTED, strict=False):
         assert line.startswith(f"stdin: {expected}")
+    assert lines[3].endswith("(config.md#process)")
     assert lines[-1] == "stdin: warning: proces: unknown key, ignoring (did you mean process?)"
     assert "stdin: 10 problems found" in output.err
 
@@ -82,7 +144,7 @@ def test_one_problem(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config_with("hostname", 7)))
     assert validate("-b", str(tmp_path)) == 1
     output = capfd.readouterr()
-    assert output.out == f"{tmp_path}/config.json: hostname: must be a string, not 7\n"
+    assert output.out == f"{tmp_path}/config.json: hostname: must be a string, not 7 (config.md#hostname)\n"
     assert "config.json: 1 problem found" in output.err
 
 

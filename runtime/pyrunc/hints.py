@@ -15,6 +15,14 @@ HINTS: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (EPERM, ("mount ",), "a mount locked by the outer user namespace keeps nosuid, nodev, noexec and ro: ask for them"),
     (EPERM, ("oom_score_adj",), "lowering oomScoreAdj needs CAP_SYS_RESOURCE"),
     (EPERM, ("rlimit",), "raising a hard limit needs CAP_SYS_RESOURCE"),
+    (
+        EPERM,
+        ("set the scheduler",),
+        "it takes CAP_SYS_NICE and, in the cpu cgroup, real-time time; and for SCHED_DEADLINE all"
+        " CPUs: process scheduler can't be used together with AllowedCPUs",
+    ),
+    (EBUSY, ("set the scheduler",), "there is no bandwidth left for SCHED_DEADLINE: sched(7)"),
+    (EPERM, ("set the i/o priority",), "IOPRIO_CLASS_RT takes CAP_SYS_NICE or CAP_SYS_ADMIN"),
     (EPERM, ("mknod",), "device nodes cannot be made in a user namespace or under a device cgroup that forbids them"),
     (EPERM, ("keyring",), "a seccomp profile around pyrunc may forbid keyctl: try --no-new-keyring"),
     (EPERM, ("setgroups",), "in a user namespace with one mapping setgroups is forbidden: leave additionalGids out"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ENOENT, ENOSYS
+from errno import EINVAL, ENOENT, ENOSYS, EXDEV
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +15,9 @@ from pyrunc.program.builder import Program
 from pyrunc.program.simulator import FIRST_DESCRIPTOR, Memory, simulate
 from pyrunc.security.keyring import emit_session_keyring
 from pyrunc.security.lsm import check_labels, emit_key_label, emit_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def process(apparmor: str = "", selinux: str = "") -> Process:
@@ -31,6 +35,17 @@ def host(*modules: str) -> Host:
 def procfs(_descriptor: int, status: Memory) -> int:
     status.write(PROC_SUPER_MAGIC.to_bytes(8, "little"))
     return 0
+
+
+def inode(number: int) -> Callable[..., int]:
+    def statx(_fd: int, _path: str, _flags: int, _mask: int, status: Memory) -> int:
+        status.write(number.to_bytes(8, "little"), 0x20)
+        return 0
+
+    return statx
+
+
+PROC: dict[str, Any] = {"fstatfs": procfs, "statx": inode(1)}
 
 
 def test_no_label_no_calls() -> None:
@@ -52,17 +67,17 @@ def test_a_label_that_nothing_enforces_is_an_error_in_runcs_words() -> None:
 def test_the_apparmor_profile_is_for_the_next_execve() -> None:
     p = Program()
     emit_label(p, process(apparmor="docker-default"), host("apparmor"))
-    run = simulate(p, {"fstatfs": procfs})
-    assert [call[1] for call in run.calls("openat")] == ["/proc/self/attr/apparmor/exec"]
-    assert run.calls("write") == [(FIRST_DESCRIPTOR, "exec docker-default", 19)]
-    assert len(run.calls("close")) == 1
+    run = simulate(p, PROC)
+    assert [call[:2] for call in run.calls("openat2")] == [(FIRST_DESCRIPTOR, "self/attr/apparmor/exec")]
+    assert run.calls("write") == [(FIRST_DESCRIPTOR + 1, "exec docker-default", 19)]
+    assert len(run.calls("close")) == 2
 
 
 def test_an_older_kernel_has_the_shared_file() -> None:
     p = Program()
     emit_label(p, process(apparmor="x"), host("apparmor"))
-    run = simulate(p, {"fstatfs": procfs, "openat": [-ENOENT, 7]})
-    assert [call[1] for call in run.calls("openat")] == ["/proc/self/attr/apparmor/exec", "/proc/self/attr/exec"]
+    run = simulate(p, PROC | {"openat2": [-ENOENT, 7]})
+    assert [call[1] for call in run.calls("openat2")] == ["self/attr/apparmor/exec", "self/attr/exec"]
     assert run.calls("write") == [(7, "exec x", 6)]
 
 
@@ -70,16 +85,17 @@ def test_the_selinux_context_is_written_as_it_is() -> None:
     p = Program()
     emit_key_label(p, process(selinux="u:r:t:s0"))
     emit_label(p, process(selinux="u:r:t:s0"), host("selinux"))
-    run = simulate(p, {"fstatfs": procfs})
-    assert [call[1] for call in run.calls("openat")] == ["/proc/self/attr/keycreate", "/proc/self/attr/exec"]
+    run = simulate(p, PROC)
+    assert [call[1] for call in run.calls("openat2")] == ["self/attr/keycreate", "self/attr/exec"]
     assert [call[1] for call in run.calls("write")] == ["u:r:t:s0"] * 2
 
 
-def test_a_label_is_not_written_to_what_only_looks_like_procfs() -> None:
-    """CVE-2019-16884: a file that the image put there swallows the label."""
+@pytest.mark.parametrize("kernel", [{}, {"fstatfs": procfs, "statx": inode(4711)}, PROC | {"openat2": -EXDEV}])
+def test_a_label_is_not_written_to_what_only_looks_like_procfs(kernel: dict[str, Any]) -> None:
+    """CVE-2019-16884, CVE-2025-52881: another file there swallows the label."""
     p = Program()
     emit_label(p, process(apparmor="x"), host("apparmor"))
-    run = simulate(p)
+    run = simulate(p, kernel)
     assert run.ended == "failed"
     assert run.calls("write") == []
 
@@ -87,7 +103,7 @@ def test_a_label_is_not_written_to_what_only_looks_like_procfs() -> None:
 def test_podman_finds_the_path_in_backquotes() -> None:
     p = Program()
     emit_label(p, process(apparmor="x"), host("apparmor"))
-    run = simulate(p, {"fstatfs": procfs, "write": -EINVAL})
+    run = simulate(p, PROC | {"write": -EINVAL})
     assert run.failure is not None
     text = p.operations[run.failure[0]].label.failure(EINVAL)
     assert text == "write `/proc/self/attr/apparmor/exec`: invalid argument"

@@ -134,3 +134,22 @@ def test_what_cannot_be_created_is_said_in_one_line(runtime: Runtime, bundle: Bu
     bundle.config["mounts"][0]["destination"] = 7
     bundle.save()
     runtime("explain", "-b", bundle.path).failed("mounts[0].destination")
+
+
+def test_what_the_parent_does_on_the_side(runtime: Runtime, bundle: Bundle) -> None:
+    """Network devices before the hooks, the seccomp listener before READY."""
+    bundle.linux["netDevices"] = {"eth0": {"name": "inner"}}
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": "/agent",
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+    }
+    bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/true"}]}
+    bundle.save()
+    document = json.loads(runtime("explain", "--bundle", bundle.path, "--json").ok().out)
+    places = [step["place"] for step in document["host"]]
+    order = ['linux.netDevices["eth0"]', "hooks.createRuntime[0]", "linux.seccomp.listenerPath"]
+    assert [place for place in places if place in order] == order
+    text = runtime("explain", "--bundle", bundle.path).ok().out
+    assert "which this program does not reach" not in text
+    assert "send it with the state to /agent" in text

@@ -128,6 +128,21 @@ def test_a_user_of_a_new_user_namespace(runtime: Runtime, bundle: Bundle) -> Non
     runtime.wait_for(container_id, "stopped")
 
 
+def test_maps_of_several_ranges(runtime: Runtime, bundle: Bundle) -> None:
+    """In any order, with holes, to hosts' ids of any order."""
+    user_namespace(bundle)
+    bundle.linux["uidMappings"] = [
+        {"containerID": 5000, "hostID": 300000, "size": 1},
+        {"containerID": 0, "hostID": 100000, "size": 10},
+        {"containerID": 1000, "hostID": 200000, "size": 100},
+    ]
+    bundle.process["user"] = {"uid": 5000, "gid": 0}
+    out = runtime.script(bundle, "id -u; cat /proc/self/uid_map").split()
+    assert out[0] == "5000"
+    rows = {tuple(map(int, out[i : i + 3])) for i in range(1, len(out), 3)}
+    assert rows == {(5000, 300000, 1), (0, 100000, 10), (1000, 200000, 100)}
+
+
 def test_the_init_is_a_child_of_the_caller(runtime: Runtime, bundle: Bundle) -> None:
     """With a second process too: what waits for `run` gets the program's status."""
     user_namespace(bundle)

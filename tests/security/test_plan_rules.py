@@ -106,7 +106,21 @@ def user_namespace(config: dict[str, Any]) -> None:
         config["linux"][name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 
 
-CASES = (plain, everything, user_namespace)
+def on_the_side(config: dict[str, Any]) -> None:
+    """What takes sync points and descriptors of its own: an agent, network devices, files for hooks."""
+    everything(config)
+    config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": "/agent",
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+    }
+    config["linux"]["netDevices"] = {"eth0": {}}
+    config["linux"]["namespaces"].append({"type": "time"})
+    config["linux"]["timeOffsets"] = {"boottime": {"secs": 1}}
+    config["annotations"] = {"run.oci.hooks.stderr": "/err", "run.oci.keep_original_groups": "1"}
+
+
+CASES = (plain, everything, user_namespace, on_the_side)
 
 
 class Compiled:

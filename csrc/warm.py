@@ -30,8 +30,8 @@ pyrunc.commands.help pyrunc.commands.list pyrunc.commands.pause pyrunc.commands.
 pyrunc.commands.resume pyrunc.commands.spec pyrunc.commands.update pyrunc.commands.validate pyrunc.commands.version
 ocispec.defaults ocispec.features ocispec.spelling ocispec.state ocispec.writer ocispec.sections
 pyrunc.cgroups.resctrl pyrunc.container.rdt pyrunc.container.annotations pyrunc.security.seccomp_annotations
-pyrunc.container.host_facts pyrunc.container.host_checks pyrunc.kernel.netlink pyrunc.namespaces.devices
-pyrunc.process.listener
+pyrunc.container.host_facts pyrunc.container.host_checks pyrunc.container.odd_words pyrunc.kernel.netlink
+pyrunc.namespaces.devices pyrunc.process.listener ocispec.partial
 """
 
 

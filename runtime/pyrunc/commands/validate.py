@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ocispec
-from ocispec.config import read_config, read_process
+from ocispec.config import Config, read_config, read_process
+from ocispec.partial import further_problems, related
 from ocispec.reader import SpecError, plain, shown
 from ocispec.resources import read_resources
 from ocispec.sections import section_of, split_place
 from pyrunc import log
 from pyrunc.container.host_checks import host_problems, refusal
 from pyrunc.container.host_facts import read_facts
+from pyrunc.container.odd_words import odd_words
 from pyrunc.errors import ConfigError, Unsupported, UsageError, during
 from pyrunc.jsonio import MAX_SIZE, JsonError, loads
 
@@ -124,7 +126,10 @@ def examine(name: str, content: bytes, bundle: str, *, host: bool) -> Report:
     wrong, odd = problems_of(document)
     problems = [Finding(*split_place(line)) for line in wrong]
     warnings = [Finding(*split_place(line, may_be_unknown=True)) for line in odd]
-    if problems or not host:
+    if problems:
+        return Report(name, problems, warnings, None)
+    warnings += [Finding(*pair) for pair in odd_words(read_config(document))]
+    if not host:
         return Report(name, problems, warnings, None)
     return Report(name, problems, warnings, lacking_here(document, bundle))
 
@@ -150,9 +155,11 @@ def problems_of(document: object, kind: str = "config") -> tuple[list[str], list
     reader = READERS.get(kind)
     if reader is not None:
         try:
-            reader(document, warnings, problems=found)
+            record = reader(document, warnings, problems=found)
         except SpecError as error:  # not even an object
             return [str(error)], []
+        if found and isinstance(record, Config):
+            found += further_problems(record, tuple(found))
     known = {error.path for error in found}
     said = [*found, *(e for e in schema_errors(document, kind) if not any(related(e.path, path) for path in known))]
     return [str(error) for error in said], warnings
@@ -163,12 +170,6 @@ READERS: dict[str, Callable[..., object]] = {
     "process": read_process,
     "resources": read_resources,
 }
-
-
-def related(left: str, right: str) -> bool:
-    """Whether one place is the other or within it."""
-    short, long = sorted((left, right), key=len)
-    return long.startswith(short) and long[len(short) : len(short) + 1] in ("", ".", "[")
 
 
 # the schemas

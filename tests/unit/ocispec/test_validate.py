@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ocispec.defaults import default_config
+from ocispec.partial import related
 from pyrunc.cli.parse import parse_arguments
-from pyrunc.commands.validate import STDIN, problems_of, related, run, schema_errors
+from pyrunc.commands.validate import STDIN, problems_of, run, schema_errors
 from pyrunc.errors import ConfigError, Unsupported, UsageError
 from unit.ocispec.minimal import config_with, minimal
 from unit.ocispec.wrong import RULES, VALUES
@@ -38,6 +39,7 @@ EXPECTED = [
     "linux.namespaces[0].type: must be one of pid, network, mount, ipc, uts, user, cgroup, time, not "
     '"Network" (did you mean network?)',
     'linux.sysctl["a.b"]: must be a string, not 7',
+    "linux.memoryPolicy.nodes: invalid memory policy: MPOL_BIND mode requires at least one node",
 ]
 
 
@@ -137,7 +139,7 @@ def test_stdin(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
         assert line.startswith(f"stdin: {expected}")
     assert lines[3].endswith("(config.md#process)")
     assert lines[-1] == "stdin: warning: proces: unknown key, ignoring (did you mean process?)"
-    assert "stdin: 10 problems found" in output.err
+    assert "stdin: 11 problems found" in output.err
 
 
 def test_one_problem(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from ocispec.sections import split_place
 from pyrunc.cgroups.resources import plan_resources
 from pyrunc.container.bundle import Bundle
 from pyrunc.container.create import compile_prepared, prepare
-from pyrunc.container.host_facts import MISSING, below, is_bind, sysctl_file
+from pyrunc.container.host_facts import HIDDEN, MISSING, below, is_bind, sysctl_file
 from pyrunc.container.options import CreateOptions
 from pyrunc.errors import PyruncError
 
@@ -58,7 +58,7 @@ def kernel(_config: Config, facts: Facts) -> Iterator[Found]:
 def root(config: Config, facts: Facts) -> Iterator[Found]:
     if facts.bundle:
         kind = facts.paths.get(below(facts.bundle, config.root.path), "directory")
-        if kind != "directory":
+        if kind not in ("directory", HIDDEN):
             words = "does not exist" if kind == MISSING else "is not a directory"
             yield "root.path", f"rootfs {config.root.path} {words}"
 
@@ -73,9 +73,8 @@ def mounts(config: Config, facts: Facts) -> Iterator[Found]:
         if is_bind(mount):
             if facts.paths.get(below(facts.bundle, mount.source)) == MISSING:
                 yield f"mounts[{index}].source", f"{shown(mount.source)} does not exist"
-        elif mount.type not in _NO_FILE_SYSTEM and mount.type not in facts.filesystems:
-            words = f"/proc/filesystems has no {shown(mount.type)}; a module may still bring it"
-            yield f"mounts[{index}].type", words
+        elif mount.type not in (*_NO_FILE_SYSTEM, *facts.filesystems) and not facts.has_modules:
+            yield f"mounts[{index}].type", f"this kernel has no file system {shown(mount.type)}: /proc/filesystems"
 
 
 def namespaces(config: Config, facts: Facts) -> Iterator[Found]:
@@ -190,7 +189,7 @@ def seccomp(config: Config, facts: Facts) -> Iterator[Found]:
         yield "linux.seccomp", "this kernel has no seccomp filters"
     elif profile.listener_path and "user_notif" not in facts.seccomp_actions:
         yield "linux.seccomp.listenerPath", "this kernel has no SCMP_ACT_NOTIFY"
-    elif profile.listener_path and facts.paths.get(profile.listener_path, "socket") != "socket":
+    elif profile.listener_path and facts.paths.get(profile.listener_path, HIDDEN) not in ("socket", HIDDEN):
         yield "linux.seccomp.listenerPath", f"no agent listens on {profile.listener_path}"
 
 
@@ -200,7 +199,7 @@ def hooks(config: Config, facts: Facts) -> Iterator[Found]:
     for kind, name in zip(_HOOKS, names, strict=True):
         for index, hook in enumerate(getattr(config.hooks, name)):
             found = facts.paths.get(hook.path, "program")
-            if found != "program":
+            if found not in ("program", HIDDEN):
                 words = "does not exist" if found == MISSING else "is no program"
                 yield f"hooks.{kind}[{index}].path", f"{hook.path} {words}"
 

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from pyrunc.kernel.host import Host
 
 MISSING = ""
-_ABSENT = (ENOENT, ENOTDIR, EACCES, ELOOP)
+HIDDEN = "hidden"  # we may not look: others may
+_ABSENT = (ENOENT, ENOTDIR, ELOOP)
 _KINDS = {S_IFDIR: "directory", S_IFREG: "file", S_IFSOCK: "socket"}
 _HOST_HOOKS = ("prestart", "create_runtime", "create_container", "poststart", "poststop")
 
 
 class Facts(Record):
-    """`paths`: for every path of the host's that the config names "" (it is missing), directory, file, program, socket
-    or other.  `program`: whether the rootfs has process.args[0]; None: it was not looked for."""
+    """`paths`: for every path of the host's that the config names "" (it is missing), directory, file, program, socket,
+    other or hidden.  `program`: whether the rootfs has process.args[0]; None: nobody knows."""
 
     host: Host
     bundle: str = ""
@@ -39,6 +40,7 @@ class Facts(Record):
     namespaces: frozenset[str] = frozenset()  # names in /proc/self/ns
     user_namespaces: int = 1  # how many may be made
     filesystems: frozenset[str] = frozenset()
+    has_modules: bool = False  # then a file system may still come
     capabilities: int = 0  # effective, a bit each
     resctrl: bool = False
     network_devices: frozenset[str] = frozenset()
@@ -63,6 +65,7 @@ def read_facts(config: Config, bundle: str) -> Facts:
         namespaces=frozenset(posix.listdir("/proc/self/ns")),
         user_namespaces=int(_text("/proc/sys/user/max_user_namespaces") or "0"),
         filesystems=frozenset(line.split()[-1] for line in _text("/proc/filesystems").splitlines()),
+        has_modules=exists("/proc/modules"),
         capabilities=int(_status_field("CapEff"), 16),
         resctrl=_has_resctrl(),
         network_devices=frozenset(posix.listdir("/sys/class/net")) if exists("/sys/class/net") else frozenset(),
@@ -116,6 +119,8 @@ def kind_of(path: str) -> str:
     except OSError as error:
         if error.errno in _ABSENT:
             return MISSING
+        if error.errno == EACCES:
+            return HIDDEN
         raise
     kind = _KINDS.get(mode & S_IFMT, "other")
     return "program" if kind == "file" and mode & 0o111 else kind
@@ -155,7 +160,7 @@ def _hard_limits() -> dict[str, int]:
 
 
 def _has_program(config: Config, bundle: str) -> bool | None:
-    """None: without a bundle, without a process, or where a mount may bring it."""
+    """None: without a bundle or a process, where a mount may bring it, or where we may not look."""
     process = config.process
     if not bundle or process is None or kind_of(below(bundle, config.root.path)) != "directory":
         return None
@@ -167,6 +172,8 @@ def _has_program(config: Config, bundle: str) -> bool | None:
             try:
                 open_in_root(rootfs, path, O_PATH).close()
             except OSError as error:
+                if error.errno == EACCES:
+                    return None
                 if error.errno not in _ABSENT:
                     raise
             else:

@@ -72,7 +72,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "file system": (
         {"mounts": [{"destination": "/x", "type": "zfs", "source": "x"}]},
         {},
-        'mounts[0].type: /proc/filesystems has no "zfs"',
+        'mounts[0].type: this kernel has no file system "zfs"',
     ),
     "namespace": ({}, {"namespaces": FACTS.namespaces - {"time"}}, "linux.namespaces[7].type: this kernel has no time"),
     "namespace path": (
@@ -166,6 +166,18 @@ def test_what_a_machine_lacks(case: str) -> None:
     asked, changes, words = CASES[case]
     (said,) = problems(document(**asked), replace(FACTS, **changes))
     assert said.startswith(words)
+
+
+def test_a_module_may_bring_a_file_system() -> None:
+    asked, _, _ = CASES["file system"]
+    assert problems(document(**asked), replace(FACTS, has_modules=True)) == []
+
+
+@pytest.mark.parametrize("case", ["rootfs", "bind source", "namespace path", "no agent", "hook", "sysctl"])
+def test_what_we_may_not_look_at_is_no_problem(case: str) -> None:
+    asked, changes, _ = CASES[case]
+    hidden = dict.fromkeys(changes["paths"], "hidden")
+    assert problems(document(**asked), replace(FACTS, paths=hidden)) == []
 
 
 def test_everything_is_told_at_once() -> None:

@@ -227,3 +227,15 @@ def test_seccomp_agent(home: Home) -> None:
         wait_until(lambda: agent.asked)
         home("exec", container_id, "true").failed("without privileges SCMP_ACT_NOTIFY needs a new pid", status=255)
         home("delete", "--force", container_id).ok()
+
+
+@pytest.mark.pyrunc_only("runc shows the exit status alone")
+def test_output_of_a_failing_start_container_hook(home: Home) -> None:
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo reason >&2; exit 3"]}
+    home.configure("true", hooks={"startContainer": [hook]})
+    container_id = home.new_id()
+    home("create", container_id).ok()
+    home("start", container_id).failed("startContainer hook #0: exit status 3, output: reason")
+    home("state", container_id).failed("container does not exist")
+    assert list((home.path / "state").iterdir()) == []
+    home.run().failed("startContainer hook #0: exit status 3, output: reason")

@@ -255,6 +255,9 @@ def _make(
         wanted, plan = compile_prepared(replace(prepared, cgroup=cgroup), options, wanted.joined)
     if prepared.record.rdt:
         _make_rdt(prepared, undo)
+    if wanted.host.euid != 0 and _hook_output(wanted, plan):
+        # Nobody without privileges may take a descriptor from the stage, which is not dumpable: start reads the file.
+        opened.own(HOOK_OUTPUT, directory.make_hook_output())
     if prepared.record.poststop:
         # runtime.md#lifecycle: a failing hook destroys the container, and poststop hooks still run
         undo.push("run poststop hooks", lambda: _run_poststop(prepared.record))

@@ -73,7 +73,7 @@ def start_created(directory: Directory, record: ContainerRecord) -> None:
 
 def _release_stage(directory: Directory, record: ContainerRecord, pidfd: Fd) -> None:
     """Opening the fifo for reading is what the stage waits for; then it says how it goes, and EOF is success."""
-    with _open_hook_output(record, pidfd) as output:
+    with _open_hook_output(directory, record, pidfd) as output:
         heard = _hear_stage(directory, pidfd)
         announced = False
         for offset in range(0, len(heard) - MESSAGE.size + 1, MESSAGE.size):
@@ -92,14 +92,18 @@ def _raise_failure(record: ContainerRecord, template: str, value: int, output: F
     raise StageFailed(text, value)
 
 
-def _open_hook_output(record: ContainerRecord, pidfd: Fd) -> Fd:
-    """What startContainer hooks print goes to a memfd of the stage's: taken while there is a stage."""
+def _open_hook_output(directory: Directory, record: ContainerRecord, pidfd: Fd) -> Fd:
+    """What startContainer hooks print goes to a memfd of the stage's: taken while there is a stage.  Without privileges
+    nobody may (it is not dumpable), and it is a file."""
     if not record.hook_output:
         return Fd(-1)
+    output = directory.open_hook_output()
+    if output.number >= 0:
+        return output
     try:
         return take_descriptor(pidfd, record.hook_output)
     except OSError as error:
-        if error.errno != EPERM:  # without privileges nobody may: the stage is not dumpable
+        if error.errno != EPERM:  # root made it, and a user who may not starts it
             raise
         return Fd(-1)
 

@@ -3,6 +3,7 @@
     <root>/<id>/state.json   0600, replaced by rename(2): readers never see half of it
     <root>/<id>/exec.fifo    there from create to start: a container that has it is `created`
     <root>/<id>/node3        linux.devices[3], while a container with a user namespace is made
+    <root>/<id>/hooks.out    what startContainer hooks print, without root (else the stage keeps that in memory)
     <root>/<id>/notify/      with the socket for sd_notify(3), when the caller had NOTIFY_SOCKET
 
 The lock is flock(2) on the container's directory: it ends with its process, so a killed command leaves none behind.
@@ -17,12 +18,23 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pyrunc.container.record import ContainerRecord, from_json, to_json
 from pyrunc.errors import PyruncError, StateError, during
 from pyrunc.jsonio import JsonError, dumps, loads
-from pyrunc.kernel.constants import O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY
+from pyrunc.kernel.constants import (
+    O_APPEND,
+    O_CLOEXEC,
+    O_CREAT,
+    O_DIRECTORY,
+    O_EXCL,
+    O_NOFOLLOW,
+    O_PATH,
+    O_RDONLY,
+    O_RDWR,
+)
 from pyrunc.kernel.files import Fd, read_file, replace_file
 
 STATE_FILE = "state.json"
 EXEC_FIFO = "exec.fifo"
 NOTIFY_DIRECTORY = "notify"
+HOOK_OUTPUT_FILE = "hooks.out"
 # others may write: the stage opens it by descriptor as whatever user the container has (fifo(7), chmod(2))
 _FIFO_MODE = 0o622
 _MAX_STATE = 16 << 20
@@ -141,6 +153,19 @@ class Directory:
             posix.unlink(EXEC_FIFO, dir_fd=self.fd.number)
         except FileNotFoundError:  # ENOENT: another start was quicker
             pass
+
+    def make_hook_output(self) -> Fd:
+        """A file for what startContainer hooks print, where `start` may not take the stage's memfd."""
+        with during("make the file for the output of hooks"):
+            flags = O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC
+            return Fd(posix.open(HOOK_OUTPUT_FILE, flags, 0o600, dir_fd=self.fd.number))
+
+    def open_hook_output(self) -> Fd:
+        """The same, to be read; a descriptor of -1 when there is none."""
+        try:
+            return Fd(posix.open(HOOK_OUTPUT_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, dir_fd=self.fd.number))
+        except FileNotFoundError:  # ENOENT
+            return Fd(-1)
 
     def make_notify(self) -> None:
         """A directory that the container sees: others may pass through it, and nothing else is in it."""

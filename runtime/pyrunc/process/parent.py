@@ -81,9 +81,9 @@ def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console:
     if ROOTFS in names:
         with during(f"root.path {wanted.rootfs}: clone the mount"):
             opened.own(ROOTFS, clone_tree(wanted.rootfs, recursive=True))
-    if HOOK_OUTPUT in names:
+    if HOOK_OUTPUT in names and HOOK_OUTPUT not in opened.numbers:
         opened.own(HOOK_OUTPUT, open_output(wanted.config.annotations, STDOUT))
-    if HOOK_ERRORS in names:
+    if HOOK_ERRORS in names and HOOK_ERRORS not in opened.numbers:
         opened.own(HOOK_ERRORS, open_output(wanted.config.annotations, STDERR))
     for index in range(wanted.preserve_fds):
         opened.borrow(preserved(index), FIRST + index)

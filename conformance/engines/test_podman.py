@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from typing import TYPE_CHECKING
@@ -234,3 +235,20 @@ def test_id_mapped_volume(podman: Podman) -> None:
     ids = ("--uidmap", "0:100000000:1000", "--gidmap", "0:100000000:1000")
     option = f"type=bind,source={volume},target=/volume,idmap"
     assert podman.run(*ids, "--mount", option, "box", "stat", "-c", "%u %g", "/volume/file").ok().text == "0 0"
+
+
+def test_groups_are_kept(podman: Podman) -> None:
+    """--group-add keep-groups is crun's annotation, which runc does not know.
+
+    Without root the group has no number inside, and is there all the same.
+    """
+    member = copy.copy(podman)
+    if podman.rootless:
+        member.entry = tuple("--groups=4242" if word == "--init-groups" else word for word in podman.entry)
+    else:
+        member.entry = ("setpriv", "--groups", "4242", *podman.entry)
+    wanted = "65534" if podman.rootless else "4242"
+    show = ("box", "grep", "Groups:", "/proc/self/status")
+    kept = wanted in member.run("--group-add", "keep-groups", *show).ok().out.split()
+    assert kept is (RUNTIME_PATH.name != "runc")
+    assert wanted not in member.run(*show).ok().out.split()

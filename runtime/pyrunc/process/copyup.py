@@ -155,7 +155,7 @@ class CopyUp(Record):
             with p.at("linux.namespaces", "user"):
                 # EINVAL: a namespace that was joined by path, and in which we are ourselves (setns(2)).
                 p.call("setns", users, CLONE_NEWUSER, doing="join the user namespace", tolerate=[EINVAL])
-            emit_namespace_root(p)
+            emit_namespace_root(p, keep_groups=False)
         registers = p.register(), p.register()
         for register, number in zip(registers, (source, tmpfs), strict=True):
             p.set(register, number)

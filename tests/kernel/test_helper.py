@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
-from fcntl import F_GETFD, FD_CLOEXEC, fcntl
+from fcntl import F_GETFD, FD_CLOEXEC, fcntl, ioctl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -288,6 +288,35 @@ def test_signals_are_sent(lib: Any, opened: list[int]) -> None:
     assert child.returncode == -signal.SIGKILL
     assert lib.helper.pyrunc_send_signal(opened[0], 0) == -errno.ESRCH
     assert lib.helper.pyrunc_send_signal(-1, 0) == -errno.EBADF
+
+
+def test_a_descriptor_is_taken(lib: Any, opened: list[int]) -> None:
+    with subprocess.Popen(["sleep", "100"], stdout=subprocess.PIPE) as child:
+        opened.append(os.pidfd_open(child.pid))
+        taken = keep(opened, lib.helper.pyrunc_pidfd_getfd(opened[0], 1))
+        assert os.readlink(f"/proc/self/fd/{taken}") == os.readlink(f"/proc/{child.pid}/fd/1")
+        assert lib.helper.pyrunc_pidfd_getfd(opened[0], 99) == -errno.EBADF
+        child.kill()
+    assert lib.helper.pyrunc_pidfd_getfd(opened[0], 1) == -errno.ESRCH
+    assert lib.helper.pyrunc_pidfd_getfd(-1, 1) == -errno.EBADF
+
+
+def test_a_netlink_socket_elsewhere(lib: Any, opened: list[int]) -> None:
+    """We stay where we are; the socket belongs to the other namespace (SIOCGSKNS, linux/sockios.h)."""
+    ours = os.readlink("/proc/self/ns/net")
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 100"], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        theirs = os.readlink(f"/proc/{child.pid}/ns/net")
+        opened.append(os.open(f"/proc/{child.pid}/ns/net", os.O_RDONLY))
+        made = keep(opened, lib.helper.pyrunc_netlink_socket(opened[0]))
+        opened.append(ioctl(made, 0x894C))
+        assert os.readlink(f"/proc/self/fd/{opened[-1]}") == theirs != ours
+        child.kill()
+    opened.append(os.open("/proc/self/ns/uts", os.O_RDONLY))
+    assert lib.helper.pyrunc_netlink_socket(opened[-1]) == -errno.EINVAL
+    assert lib.helper.pyrunc_netlink_socket(-1) == -errno.EBADF
+    assert os.readlink("/proc/self/ns/net") == ours
 
 
 def test_no_stage(lib: Any, opened: list[int]) -> None:

@@ -23,6 +23,7 @@ from pyrunc.container.inherited import listen_descriptors
 from pyrunc.container.links import source_links, with_links_resolved
 from pyrunc.container.nodes import make_nodes, remove_nodes
 from pyrunc.container.notified import notify_caller, with_notify
+from pyrunc.container.options import check_console
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.state import hook_state
 from pyrunc.errors import ConfigError, PyruncError, StageFailed, Unsupported, UsageError, during
@@ -34,7 +35,7 @@ from pyrunc.namespaces.join import open_namespaces
 from pyrunc.namespaces.plan import KEEP_GROUPS, plan_namespaces
 from pyrunc.process.credentials import credential_warnings
 from pyrunc.process.descriptors import namespace
-from pyrunc.process.hooks import STDOUT, run_remaining_hooks
+from pyrunc.process.hooks import run_remaining_hooks
 from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
 from pyrunc.process.plan import HOOK_OUTPUT, Birth, compile_create
@@ -254,8 +255,10 @@ def _make(
         # A rootless container that may not join them all: its program must not try.
         wanted, plan = compile_prepared(replace(prepared, cgroup=cgroup), options, wanted.joined)
     if prepared.record.rdt:
-        _make_rdt(prepared, undo)
-    if wanted.host.euid != 0 and _hook_output(wanted, plan):
+        from pyrunc.container import rdt
+
+        rdt.make_for(prepared, undo)
+    if wanted.host.euid != 0 and plan.hook_output:
         # Nobody without privileges may take a descriptor from the stage, which is not dumpable: start reads the file.
         opened.own(HOOK_OUTPUT, directory.make_hook_output())
     if prepared.record.poststop:
@@ -281,7 +284,7 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
     """The stage, from its start to where it waits for `start`."""
     open_for_stage(opened, plan, wanted, starting.fifo, starting.console)
     make_nodes(starting.directory, plan.nodes, opened)
-    record = replace(starting.record, start_failures=_start_failures(plan), hook_output=_hook_output(wanted, plan))
+    record = replace(starting.record, start_failures=_start_failures(plan), hook_output=plan.hook_output)
     made: list[Created] = []
 
     def is_ready(pid: int) -> None:
@@ -306,15 +309,6 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
             raise
     remove_nodes(starting.directory, plan.nodes)
     return made[0]
-
-
-def _make_rdt(prepared: Prepared, undo: Undo) -> None:
-    from pyrunc.container import rdt
-
-    wanted = prepared.bundle.config.linux.intel_rdt
-    if wanted is not None:
-        rdt.make(wanted, prepared.record)
-        undo.push("remove the resctrl group", lambda: rdt.remove(prepared.record))
 
 
 def _refuse_systemd() -> None:
@@ -384,21 +378,6 @@ def _start_failures(plan: Plan) -> dict[str, str]:
     program = plan.program
     operations = [(index, program.operation(index)) for index in range(plan.first_start_operation, len(program))]
     return {str(index): found.label.template() for index, found in operations if found.kind in (CALL, CHECK)}
-
-
-def _hook_output(wanted: Birth, plan: Plan) -> int:
-    """The stage's descriptor for what startContainer hooks print: `start` may have to show it."""
-    config = wanted.config
-    if not config.hooks.start_container or STDOUT in config.annotations:
-        return 0
-    return plan.descriptors.number(HOOK_OUTPUT)
-
-
-def check_console(options: CreateOptions | ExecOptions, terminal: bool) -> None:
-    if options.detach and terminal and not options.console_socket:
-        raise UsageError("cannot allocate tty if runc will detach without setting console socket")
-    if options.console_socket and not (options.detach and terminal):
-        raise UsageError("cannot use console socket if runc will not detach or allocate tty")
 
 
 def _paths(prepared: Prepared) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from ocispec.record import Record, replace
 from pyrunc import log
 from pyrunc.cgroups.fs import open_v2_directory
 from pyrunc.cgroups.place import from_json
-from pyrunc.container.create import check_console, hand_over
+from pyrunc.container.create import hand_over
+from pyrunc.container.options import check_console
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import PAUSED, STOPPED, status_of
 from pyrunc.container.subcgroup import below, where_init_is

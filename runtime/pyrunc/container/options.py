@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from ocispec.record import Record
+from pyrunc.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.execute import ExecOptions
 
 
 class CreateOptions(Record):
@@ -16,3 +21,10 @@ class CreateOptions(Record):
     preserve_fds: int = 0
     systemd_cgroup: bool = False
     detach: bool = True  # create, and run -d: nobody stays to serve a terminal
+
+
+def check_console(options: CreateOptions | ExecOptions, terminal: bool) -> None:
+    if options.detach and terminal and not options.console_socket:
+        raise UsageError("cannot allocate tty if runc will detach without setting console socket")
+    if options.console_socket and not (options.detach and terminal):
+        raise UsageError("cannot use console socket if runc will not detach or allocate tty")

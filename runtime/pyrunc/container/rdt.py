@@ -11,12 +11,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrunc.container.create import Prepared, Undo
     from pyrunc.container.record import ContainerRecord
 
 
 def planned(rdt: IntelRdt, container_id: str) -> dict[str, Any]:
     """What state.json says of it, before it is made.  Raises Unsupported without resctrl."""
     return resctrl.group_of(rdt, container_id, resctrl.mount_point()).as_json()
+
+
+def make_for(prepared: Prepared, undo: Undo) -> None:
+    """The group of a container that is being created; gone again if that fails."""
+    wanted = prepared.bundle.config.linux.intel_rdt
+    if wanted is not None:
+        make(wanted, prepared.record)
+        undo.push("remove the resctrl group", lambda: remove(prepared.record))
 
 
 def make(rdt: IntelRdt, record: ContainerRecord) -> None:

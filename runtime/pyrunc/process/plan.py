@@ -37,7 +37,7 @@ from pyrunc.process.descriptors import (
     preserved,
     source,
 )
-from pyrunc.process.hooks import STDERR
+from pyrunc.process.hooks import STDERR, STDOUT
 from pyrunc.process.hooks_inside import Output, emit_hooks
 from pyrunc.process.limits import emit_oom_score_adj
 from pyrunc.process.payload import emit_execution, emit_payload
@@ -103,6 +103,7 @@ class Plan(Record):
     nodes: tuple[DeviceNode, ...]  # device nodes that it makes
     first_hook_operation: int  # no hook has run before it
     first_start_operation: int  # operations from here on happen at `start`
+    hook_output: int = 0  # the stage's descriptor for what startContainer hooks print, if `start` is to show it
     warnings: tuple[str, ...] = ()  # what is left out, for --debug
 
 
@@ -153,8 +154,13 @@ def compile_create(wanted: Birth) -> Plan:
         nodes=nodes,
         first_hook_operation=first_hook_operation,
         first_start_operation=first_start_operation,
+        hook_output=_shown_output(wanted.config, output),
         warnings=payload.warnings,
     )
+
+
+def _shown_output(config: Config, output: Output | None) -> int:
+    return 0 if output is None or not config.hooks.start_container or STDOUT in config.annotations else output.stdout
 
 
 def _rootfs_inputs(

@@ -73,45 +73,41 @@ def start_created(directory: Directory, record: ContainerRecord) -> None:
 
 def _release_stage(directory: Directory, record: ContainerRecord, pidfd: Fd) -> None:
     """Opening the fifo for reading is what the stage waits for; then it says how it goes, and EOF is success."""
-    with _open_hook_output(directory, record, pidfd) as output:
-        heard = _hear_stage(directory, pidfd)
-        announced = False
-        for offset in range(0, len(heard) - MESSAGE.size + 1, MESSAGE.size):
-            index, value = MESSAGE.unpack_from(heard, offset)
-            if value < 0:
-                _raise_failure(record, record.start_failures.get(str(index), "{words}"), -value, output)
-            announced = True
+    output = _open_hook_output(directory, record, pidfd) if record.hook_output else None
+    fifo = Fd(posix.open(f"{directory.path}/{EXEC_FIFO}", O_RDONLY | O_NONBLOCK | O_CLOEXEC))
+    with fifo:
+        heard = _read_until_end(fifo, pidfd)
+    announced = False
+    for offset in range(0, len(heard) - MESSAGE.size + 1, MESSAGE.size):
+        index, value = MESSAGE.unpack_from(heard, offset)
+        if value < 0:
+            _raise_failure(fill_failure(record.start_failures.get(str(index), "{words}"), -value), -value, output)
+        announced = True
+    if output is not None:
+        output.close()
     if not announced:
         raise StateError("the container's init ended before it could execute its program")
 
 
-def _raise_failure(record: ContainerRecord, template: str, value: int, output: Fd) -> NoReturn:
-    text = fill_failure(template, value)
-    if "startContainer hook #" in text:
-        raise HookFailed(f"{text}, output: {tail(output)}" if output.number >= 0 else text)
-    raise StageFailed(text, value)
+def _raise_failure(text: str, value: int, output: Fd | None) -> NoReturn:
+    """Only a hook's failure ends the container for good; `output` is closed with the process."""
+    if "startContainer hook #" not in text:
+        raise StageFailed(text, value)
+    raise HookFailed(text if output is None else f"{text}, output: {tail(output)}")
 
 
-def _open_hook_output(directory: Directory, record: ContainerRecord, pidfd: Fd) -> Fd:
+def _open_hook_output(directory: Directory, record: ContainerRecord, pidfd: Fd) -> Fd | None:
     """What startContainer hooks print goes to a memfd of the stage's: taken while there is a stage.  Without privileges
     nobody may (it is not dumpable), and it is a file."""
-    if not record.hook_output:
-        return Fd(-1)
     output = directory.open_hook_output()
-    if output.number >= 0:
+    if output is not None:
         return output
     try:
         return take_descriptor(pidfd, record.hook_output)
     except OSError as error:
         if error.errno != EPERM:  # root made it, and a user who may not starts it
             raise
-        return Fd(-1)
-
-
-def _hear_stage(directory: Directory, pidfd: Fd) -> bytes:
-    fifo = Fd(posix.open(f"{directory.path}/{EXEC_FIFO}", O_RDONLY | O_NONBLOCK | O_CLOEXEC))
-    with fifo:
-        return _read_until_end(fifo, pidfd)
+        return None
 
 
 def _read_until_end(fifo: Fd, pidfd: Fd) -> bytes:

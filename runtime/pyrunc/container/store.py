@@ -160,12 +160,12 @@ class Directory:
             flags = O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC
             return Fd(posix.open(HOOK_OUTPUT_FILE, flags, 0o600, dir_fd=self.fd.number))
 
-    def open_hook_output(self) -> Fd:
-        """The same, to be read; a descriptor of -1 when there is none."""
+    def open_hook_output(self) -> Fd | None:
+        """The same, to be read; None when there is none."""
         try:
             return Fd(posix.open(HOOK_OUTPUT_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, dir_fd=self.fd.number))
         except FileNotFoundError:  # ENOENT
-            return Fd(-1)
+            return None
 
     def make_notify(self) -> None:
         """A directory that the container sees: others may pass through it, and nothing else is in it."""

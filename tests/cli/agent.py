@@ -12,6 +12,8 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Any
 
+from cli.runtime import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -52,6 +54,12 @@ class Agent:
         for thread in self._threads:
             thread.join()
         self._socket.close()
+
+    def received(self, count: int) -> list[dict[str, Any]]:
+        """The documents, when there are so many: what the runtime sent may still be in the socket when it ends."""
+        wait_until(lambda: len(self.states) >= count)
+        assert len(self.states) == count
+        return self.states
 
     def _accept(self) -> None:
         self._socket.settimeout(POLL_MILLISECONDS / 1000)

@@ -113,7 +113,7 @@ def test_seccomp_receiver(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> N
     with Agent(tmp_path / "agent", {MKDIR: errno.EXDEV}) as agent:
         container_id = runtime.run_detached(bundle)
         assert "cross-device" in runtime("exec", container_id, "mkdir", "/x").err
-        assert len(agent.states) == 2
+        agent.received(2)
         runtime("delete", "--force", container_id).ok()
 
 
@@ -126,7 +126,7 @@ def test_listener_path_comes_first(runtime: Runtime, bundle: Bundle, tmp_path: P
     annotate(bundle, **{"seccomp.receiver": f"{tmp_path}/nobody"})
     with Agent(tmp_path / "agent", {}) as agent:
         runtime.run(bundle).ok()
-        assert len(agent.states) == 1
+        agent.received(1)
 
 
 def bpf(*instructions: tuple[int, int, int, int]) -> str:

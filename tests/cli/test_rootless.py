@@ -222,7 +222,7 @@ def test_seccomp_agent(home: Home) -> None:
         os.chown(path, USER, USER)
         container_id = home.new_id()
         home("create", container_id).ok()
-        assert len(agent.states) == 1
+        agent.received(1)
         home("start", container_id).ok()
         wait_until(lambda: agent.asked)
         home("exec", container_id, "true").failed("without privileges SCMP_ACT_NOTIFY needs a new pid", status=255)

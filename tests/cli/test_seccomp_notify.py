@@ -59,7 +59,7 @@ def test_what_the_agent_gets(runtime: Runtime, bundle: Bundle, tmp_path: Path) -
     with Agent(tmp_path / "agent", {}) as agent:
         container_id = runtime.create(bundle)
         pid = runtime.state(container_id)["pid"]
-        (document,) = agent.states
+        (document,) = agent.received(1)
         assert agent.descriptors == [1]
         wait_until(lambda: agent.closed == 1)
         assert document["fds"] == ["seccompFd"]
@@ -77,7 +77,7 @@ def test_no_metadata(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     notify(bundle, tmp_path / "agent", "mkdir")
     with Agent(tmp_path / "agent", {}) as agent:
         runtime.run(bundle).ok()
-        assert "metadata" not in agent.states[0]
+        assert "metadata" not in agent.received(1)[0]
 
 
 def test_a_long_state(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_long_state(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     notify(bundle, tmp_path / "agent", "mkdir", listenerMetadata="x" * 1_000_000)
     with Agent(tmp_path / "agent", {}) as agent:
         runtime.run(bundle).ok()
-        assert agent.states[0]["metadata"] == "x" * 1_000_000
+        assert agent.received(1)[0]["metadata"] == "x" * 1_000_000
         assert agent.descriptors == [1]
 
 
@@ -97,7 +97,7 @@ def test_exec(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
         container_id = runtime.run_detached(bundle)
         result = runtime("exec", container_id, "sh", "-c", "mkdir /x")
         assert "Invalid cross-device link" in result.err
-        first, second = agent.states
+        first, second = agent.received(2)
         assert second["state"]["id"] == container_id
         assert second["state"]["status"] == "running"
         assert second["state"]["pid"] == first["pid"] != second["pid"]
@@ -114,7 +114,7 @@ def test_in_a_user_namespace(runtime: Runtime, bundle: Bundle, tmp_path: Path) -
     notify(bundle, tmp_path / "agent", "mkdir")
     with Agent(tmp_path / "agent", {MKDIR: errno.EXDEV}) as agent:
         assert "cross-device" in runtime.script(bundle, "mkdir /tmp/x 2>&1; true")
-        assert len(agent.states) == 1
+        agent.received(1)
 
 
 def test_no_agent(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cli.bundle import make_rootfs
-
 from duties import departures
 from duties.container import IS_PYRUNC, Box, Island
+
+from cli.bundle import make_rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -9,7 +9,7 @@ from pyrunc.container.notified import open_notifier
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import CREATED, PAUSED, STOPPED, status_of
 from pyrunc.container.store import EXEC_FIFO
-from pyrunc.errors import PyruncError, StageFailed, StateError
+from pyrunc.errors import HookFailed, PyruncError, StageFailed, StateError
 from pyrunc.jsonio import dumps
 from pyrunc.kernel.constants import O_CLOEXEC, O_NONBLOCK, O_RDONLY
 from pyrunc.kernel.files import Fd
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from pyrunc.container.store import Directory, Store
 
 _SIGKILL = 9
+_HOOK = "startContainer hook #"  # in the labels of its operations (process/hooks_inside.py)
 
 
 def start_container(store: Store, container_id: str) -> None:
-    """Raises StateError in any state but `created`, StageFailed when the program could not be executed."""
+    """Raises StateError in any state but `created`, StageFailed when the program could not be executed.
+
+    After HookFailed the container is gone (runtime.md#lifecycle: on with step 12).
+    """
     with store.open(container_id) as directory:
         record = store.load(container_id)
         status = status_of(record, store.root, is_ours=True)
@@ -37,7 +41,18 @@ def start_container(store: Store, container_id: str) -> None:
             raise StateError("cannot start a container in the paused state")
         if status != CREATED:
             raise StateError("cannot start an already running container")
-        start_and_wait(directory, record)
+        try:
+            start_and_wait(directory, record)
+        except HookFailed:
+            _destroy(directory, record)
+            raise
+
+
+def _destroy(directory: Directory, record: ContainerRecord) -> None:
+    from pyrunc.container.delete import destroy, end_process  # `start` hardly ever needs them
+
+    end_process(record)
+    destroy(directory, record)
 
 
 def start_and_wait(directory: Directory, record: ContainerRecord) -> None:
@@ -70,7 +85,8 @@ def _release_stage(directory: Directory, record: ContainerRecord, pidfd: Fd) -> 
         index, value = MESSAGE.unpack_from(heard, offset)
         if value < 0:
             template = record.start_failures.get(str(index), "{words}")
-            raise StageFailed(fill_failure(template, -value), -value)
+            words = fill_failure(template, -value)
+            raise HookFailed(words) if _HOOK in template else StageFailed(words, -value)
         announced = True
     if not announced:
         raise StateError("the container's init ended before it could execute its program")

@@ -27,3 +27,19 @@ def add(box: Box, kind: str, script: str, **more: Any) -> None:
 def place(box: Box, kind: str, name: str) -> str:
     """Where a hook of this kind finds the rootfs' file `name`."""
     return f"/{name}" if kind == "startContainer" else f"{box.rootfs}/{name}"
+
+
+def whole_life(box: Box) -> None:
+    """Create, start, let it end, delete."""
+    box.shell("sleep 0.05")
+    pid = box.created()
+    box.start().ok()
+    box.wait(pid)
+    box.delete().ok()
+
+
+def ran(box: Box, kind: str) -> bool:
+    """Whether a hook of this kind runs in the life of a container."""
+    add(box, kind, f"echo > {place(box, kind, 'ran')}")
+    whole_life(box)
+    return (box.rootfs / "ran").exists()

@@ -79,9 +79,9 @@ def test_absolute_and_relative_paths_are_taken(box: Box) -> None:
 def test_an_absolute_path_counts_from_the_mount_point(box: Box) -> None:
     box.linux["cgroupsPath"] = f"/{box.id}/inner"
     pid = box.created()
-    assert {controller: places(pid)[controller] for controller in ("pids", "memory", "cpu", "devices")} == dict.fromkeys(
-        ("pids", "memory", "cpu", "devices"), f"/{box.id}/inner"
-    )
+    assert {
+        controller: places(pid)[controller] for controller in ("pids", "memory", "cpu", "devices")
+    } == dict.fromkeys(("pids", "memory", "cpu", "devices"), f"/{box.id}/inner")
     assert str(pid) in (CGROUPS / "pids" / box.id / "inner/cgroup.procs").read_text().split()
 
 
@@ -278,7 +278,7 @@ def test_throttles(box: Box) -> None:
     major, minor = disk()
     row = {"major": major, "minor": minor, "rate": 1048576}
     limit(box, blockIO={name: [row] for name in THROTTLES})
-    check_values(box, {name: f"{major}:{minor} 1048576" for name in THROTTLES.values()})
+    check_values(box, dict.fromkeys(THROTTLES.values(), f"{major}:{minor} 1048576"))
 
 
 @pytest.mark.parametrize("gone", ["major", "minor", "rate"])
@@ -337,7 +337,9 @@ def test_unified_without_its_controller_is_refused(box: Box) -> None:
 # -- intelRdt, where there is none -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rdt", [{"closID": "x"}, {"l3CacheSchema": "L3:0=f"}, {"closID": "x", "memBwSchema": "MB:0=50"}])
+@pytest.mark.parametrize(
+    "rdt", [{"closID": "x"}, {"l3CacheSchema": "L3:0=f"}, {"closID": "x", "memBwSchema": "MB:0=50"}]
+)
 def test_intel_rdt_without_resctrl_is_refused(box: Box, rdt: dict[str, str]) -> None:
     assert not any(line.split()[-1:] == ["resctrl"] for line in Path("/proc/filesystems").read_text().splitlines())
     box.linux["intelRdt"] = rdt

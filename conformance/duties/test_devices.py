@@ -83,7 +83,9 @@ def test_default_devices(box: Box) -> None:
 
 
 def test_default_devices_work(box: Box) -> None:
-    script = "echo x > /dev/null && head -c 3 /dev/zero | od -An -tx1 && head -c 1 /dev/urandom | wc -c; echo > /dev/full"
+    script = (
+        "echo x > /dev/null && head -c 3 /dev/zero | od -An -tx1 && head -c 1 /dev/urandom | wc -c; echo > /dev/full"
+    )
     text = box.output(script)
     assert text.split()[:4] == ["00", "00", "00", "1"]
     assert "No space left" in text

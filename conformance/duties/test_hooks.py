@@ -7,26 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from duties.container import wait_until
-from duties.hooks import CREATE_KINDS, KINDS, PID, add, place
+from duties.hooks import CREATE_KINDS, KINDS, PID, add, place, ran, whole_life
 
 if TYPE_CHECKING:
     from duties.container import Box
-
-
-def whole_life(box: Box) -> None:
-    """Create, start, let it end, delete."""
-    box.shell("sleep 0.05")
-    pid = box.created()
-    box.start().ok()
-    box.wait(pid)
-    box.delete().ok()
-
-
-def ran(box: Box, kind: str) -> bool:
-    """Whether a hook of this kind runs in the life of a container."""
-    add(box, kind, f"echo > {place(box, kind, 'ran')}")
-    whole_life(box)
-    return (box.rootfs / "ran").exists()
 
 
 def test_prestart_runs(box: Box) -> None:

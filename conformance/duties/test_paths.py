@@ -35,7 +35,9 @@ def test_masked_paths(box: Box) -> None:
     (box.rootfs / "secrets").mkdir()
     (box.rootfs / "secrets/one").write_text("secret\n")
     box.linux["maskedPaths"] = ["/secret", "/secrets", "/dev/full", "/nowhere/at/all"]
-    script = "cat /secret; ls -A /secrets; touch /secrets/x 2>/dev/null && echo writable; echo x > /dev/full && echo null"
+    script = (
+        "cat /secret; ls -A /secrets; touch /secrets/x 2>/dev/null && echo writable; echo x > /dev/full && echo null"
+    )
     assert box.output(script) == "null\n"
     assert (box.rootfs / "secret").read_text() == "secret\n"
 

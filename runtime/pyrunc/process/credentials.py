@@ -58,12 +58,12 @@ _NULL_DEVICE = 1 | 3 << 32  # /dev/null, as (major, minor) lie there
 
 def credential_warnings(process: Process, host: Host) -> tuple[str, ...]:
     """What is ignored of process.capabilities, to be logged by whoever creates the container."""
-    return resolve(process.capabilities, host.last_capability).warnings
+    return resolve(process.capabilities, host.last_capability, host.capabilities).warnings
 
 
 def emit_credentials(p: Program, process: Process, host: Host, load_filter: Callable[[Program], None] | None) -> None:
     """Become the process's user.  `load_filter` loads a seccomp filter that must not wait for execve(2)."""
-    sets = resolve(process.capabilities, host.last_capability)
+    sets = resolve(process.capabilities, host.last_capability, host.capabilities)
     entered = _emit_enter(p, process.cwd)
     umask = process.user.umask
     p.call("umask", _DEFAULT_UMASK if umask is None else umask, doing="set the umask")

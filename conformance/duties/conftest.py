@@ -1,14 +1,16 @@
 """Fixtures and results of the duties: a container per test, and a file that says how each test ended.
 
-DUTIES_RESULTS=FILE writes {test: [outcome, first line of the reason]} for conformance/report.py.  A test that cannot
-apply to a runtime (`features` of one without that command) skips; for pyrunc a skip is a failure.
+DUTIES_RESULTS=FILE writes {test: [outcome, how, ...]} for conformance/report.py.  A test that cannot apply to a runtime
+(`features` of one without that command) skips; for pyrunc a skip is a failure.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +82,7 @@ def other(tmp_path: Path, rootfs_template: Path, island: Island) -> Iterator[Box
 
 def name_of(nodeid: str) -> str:
     """`test_x.py::test_y[z]` -> `test_x.py::test_y`"""
-    return nodeid.rpartition("/")[2].partition("[")[0]
+    return nodeid.partition("[")[0].rpartition("/")[2]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -104,27 +106,33 @@ def pytest_runtest_makereport(
 
 
 def note(report: pytest.TestReport) -> None:
-    """The worst outcome of all parameters and phases of a test."""
-    rank = ("absent", "pass", "fail")
-    outcome = "pass"
-    reason = ""
+    """The worst outcome of all parameters and phases of a test, and in what ways it failed."""
+    outcome, how = "pass", ""
     if report.failed or hasattr(report, "wasxfail"):
-        outcome = "fail"
-        reason = first_line(report)
+        outcome, how = "fail", in_a_word(report)
     elif report.skipped:
         outcome = "absent"
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
     elif report.when != "call":
         return
-    before = RESULTS.setdefault(name_of(report.nodeid), [outcome, reason])
-    if rank.index(outcome) > rank.index(before[0]):
-        RESULTS[name_of(report.nodeid)] = [outcome, reason]
+    row = RESULTS.setdefault(name_of(report.nodeid), [outcome])
+    row[0] = max(row[0], outcome, key=("absent", "pass", "fail").index)
+    if how and how not in row:
+        row.append(how)
 
 
-def first_line(report: pytest.TestReport) -> str:
+def in_a_word(report: pytest.TestReport) -> str:
+    """What a refusal that did not come was instead (container.py); `differs` for all else."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash else str(report.longrepr)
-    return " ".join(text.split())[:300]
+    if "hangs" in text or "status None" in text:
+        return "hangs"
+    if killed := re.search(r"status -(\d+)", text):
+        return f"dies of {signal.Signals(int(killed[1])).name}"
+    if re.search(r"(panic:|goroutine |Segmentation fault|Traceback \(most)", text):
+        return "crashes"
+    if re.search(r"AssertionError: status 0\b", text):
+        return "accepts it"
+    return "refuses" if re.search(r"status [1-9]", text) else "differs"
 
 
 def pytest_sessionfinish() -> None:

@@ -1,7 +1,8 @@
 """Fixtures and results of the duties: a container per test, and a file that says how each test ended.
 
 DUTIES_RESULTS=FILE writes {test: [outcome, how, ...]} for conformance/report.py.  A test that cannot apply to a runtime
-(`features` of one without that command) skips; for pyrunc a skip is a failure.
+(`features` of one without that command) skips; for pyrunc a skip is a failure.  DUTIES_FIRST_FAILURE=1 leaves out the
+other parameters of a test that has failed, DUTIES_FIRST_PARAMETER=1 all but one.
 """
 
 from __future__ import annotations
@@ -87,9 +88,16 @@ def name_of(nodeid: str) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where pyrunc departs on purpose, its failure is expected, and passing would be news."""
+    if os.environ.get("DUTIES_FIRST_PARAMETER"):
+        items[:] = {name_of(item.nodeid): item for item in reversed(items)}.values()
     for item in items:
         if IS_PYRUNC and HERE in item.path.parents and (reason := departures.REASONS.get(name_of(item.nodeid))):
             item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if os.environ.get("DUTIES_FIRST_FAILURE") and RESULTS.get(name_of(item.nodeid), [""])[0] == "fail":
+        pytest.skip("has failed already")
 
 
 @pytest.hookimpl(wrapper=True)

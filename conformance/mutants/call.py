@@ -1,12 +1,15 @@
-"""One call of a runtime's command line, as a mutant sees it."""
+"""One call of a runtime's command line, as a mutant sees it.
+
+A mutant starts an interpreter for each call: what it does not need is not imported.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import subprocess
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 WITH_VALUE = frozenset(("--root", "--log", "--log-format", "--bundle", "-b", "--pid-file", "--console-socket",
                         "--preserve-fds", "--resources", "-r"))  # fmt: skip
@@ -49,6 +52,8 @@ class Call:
         return f"{self.bundle}/config.json"
 
     def read_config(self) -> dict[str, Any]:
+        import json
+
         with open(self.config_path) as file:
             document: dict[str, Any] = json.load(file)
         return document
@@ -65,14 +70,18 @@ class Call:
 
     def quiet(self, argv: list[str] | None = None) -> tuple[int, str, str]:
         """The real runtime; (status, stdout, stderr)."""
+        import subprocess
+
         words = [self.real, *(self.argv if argv is None else argv)]
         ended = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         return ended.returncode, ended.stdout, ended.stderr
 
     def go_with(self, config: dict[str, Any]) -> int:
         """create with another config.json in the place of the bundle's, which comes back."""
+        import json
+
         kept = f"{self.config_path}.kept"
-        shutil.copy2(self.config_path, kept)
+        os.rename(self.config_path, kept)
         with open(self.config_path, "w") as file:
             json.dump(config, file)
         try:
@@ -81,5 +90,7 @@ class Call:
             os.replace(kept, self.config_path)
 
     def state(self) -> dict[str, Any]:
+        import json
+
         document: dict[str, Any] = json.loads(self.quiet(["--root", self.options["--root"], "state", self.id])[1])
         return document

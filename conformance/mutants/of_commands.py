@@ -5,10 +5,8 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +14,7 @@ if TYPE_CHECKING:
     from call import Call
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """What these commands do instead."""
 
     act: Callable[[Call], int]
@@ -187,6 +184,8 @@ def make_missing_root(call: Call) -> int:
     if not os.path.isdir(path) and path.startswith(call.bundle):
         if os.path.exists(path):
             return 0
+        import shutil
+
         shutil.copytree(f"{call.bundle}/rootfs", path, symlinks=True)
     return call.go()
 
@@ -246,7 +245,7 @@ def accept_other_names(call: Call) -> int:
     """Any file that begins so is config.json."""
     names = [path for path in glob.glob(f"{call.bundle}/*") if os.path.basename(path).lower().startswith("config")]
     if names and not os.path.exists(call.config_path):
-        shutil.copy2(names[0], call.config_path)
+        os.link(names[0], call.config_path)
     return call.go()
 
 

@@ -45,7 +45,7 @@ def drop(*path: str) -> Edit:
     return edit
 
 
-def put(value: Any, *path: str, only_without: bool = False) -> Edit:
+def put(*path: str, value: Any, only_without: bool = False) -> Edit:
     """Write a value over whatever is there, or only where nothing is."""
 
     def edit(config: Config) -> None:
@@ -148,7 +148,7 @@ def swapped_capabilities(config: Config) -> None:
     """One set for all."""
     sets = process(config).get("capabilities")
     if sets:
-        process(config)["capabilities"] = {name: sets["bounding"] for name in (*sets, "inheritable")}
+        process(config)["capabilities"] = dict.fromkeys((*sets, "inheritable"), sets["bounding"])
 
 
 def one_rule_each(rules: list[Config]) -> list[Config]:
@@ -303,7 +303,7 @@ def semantic(config: Config) -> None:
 
 
 def given_process(config: Config) -> None:
-    config.setdefault("process", {"cwd": "/", "args": ["true"], "user": {"uid": 0, "gid": 0}})
+    config.setdefault("process", {"cwd": "/", "args": ["/bin/true"], "user": {"uid": 0, "gid": 0}})
 
 
 def absolute_cwd(config: Config) -> None:
@@ -330,15 +330,15 @@ EDITS: dict[str, Edit] = {
     # properties that are ignored
     "ignores-masked-paths": drop("linux", "maskedPaths"),
     "ignores-readonly-paths": drop("linux", "readonlyPaths"),
-    "ignores-readonly-root": put(False, "root", "readonly"),
-    "ignores-no-new-privileges": put(False, "process", "noNewPrivileges"),
-    "always-no-new-privileges": put(True, "process", "noNewPrivileges"),
+    "ignores-readonly-root": put("root", "readonly", value=False),
+    "ignores-no-new-privileges": put("process", "noNewPrivileges", value=False),
+    "always-no-new-privileges": put("process", "noNewPrivileges", value=True),
     "ignores-umask": drop("process", "user", "umask"),
     "ignores-rlimits": drop("process", "rlimits"),
     "ignores-oom-score": drop("process", "oomScoreAdj"),
-    "sets-oom-score": put(0, "process", "oomScoreAdj", only_without=True),
+    "sets-oom-score": put("process", "oomScoreAdj", value=0, only_without=True),
     "ignores-groups": drop("process", "user", "additionalGids"),
-    "ignores-user": put(0, "process", "user", "uid"),
+    "ignores-user": put("process", "user", "uid", value=0),
     "ignores-hostname": drop("hostname"),
     "ignores-domainname": drop("domainname"),
     "ignores-annotations": drop("annotations"),
@@ -363,12 +363,14 @@ EDITS: dict[str, Edit] = {
     "ignores-network-priorities": of_resources("network"),
     "ignores-rdma": of_resources("rdma"),
     "ignores-unified": of_resources("unified"),
-    "ignores-device-rules": put([{"allow": True, "access": "rwm"}], "linux", "resources", "devices"),
-    "ignores-path-variable": put(["PATH=/nowhere"], "process", "env"),
+    "ignores-device-rules": put("linux", "resources", "devices", value=[{"allow": True, "access": "rwm"}]),
+    "ignores-path-variable": put("process", "env", value=["PATH=/nowhere"]),
     # mounts
     "mounts-backwards": lambda config: config["mounts"].reverse(),
     "mounts-relative-elsewhere": each("mounts")(
-        lambda row: row if row.get("destination", "/")[:1] == "/" else row | {"destination": "/tmp/" + row["destination"]}
+        lambda row: (
+            row if row.get("destination", "/")[:1] == "/" else row | {"destination": "/tmp/" + row["destination"]}
+        )
     ),
     "mounts-without-destination": each("mounts")(lambda row: {"destination": "/mnt"} | row),
     "binds-recursively": each("mounts")(
@@ -383,8 +385,10 @@ EDITS: dict[str, Edit] = {
     "ignores-remounts": each("mounts")(lambda row: None if "remount" in row.get("options", []) else row),
     "ignores-data-of-mounts": each("mounts")(only_flags),
     "ignores-mappings-of-mounts": each("mounts")(
-        lambda row: {key: value for key, value in row.items() if not key.endswith("Mappings")}
-        | {"options": [word for word in row.get("options", []) if "idmap" not in word]}
+        lambda row: (
+            {key: value for key, value in row.items() if not key.endswith("Mappings")}
+            | {"options": [word for word in row.get("options", []) if "idmap" not in word]}
+        )
     ),
     **{f"ignores-{name}": without_options(*words) for name, words in GROUPS.items()},
     # hooks
@@ -407,11 +411,11 @@ EDITS: dict[str, Edit] = {
     # nonsense that is taken
     "takes-relative-masks": each("linux", "maskedPaths")(absolute),
     "takes-relative-readonly-paths": each("linux", "readonlyPaths")(absolute),
-    "takes-no-version": put("1.0.2", "ociVersion", only_without=True),
+    "takes-no-version": put("ociVersion", value="1.0.2", only_without=True),
     "takes-any-version": semantic,
     "takes-no-root": root_of_nowhere,
     "takes-no-process": given_process,
-    "takes-no-arguments": put(["true"], "process", "args", only_without=True),
+    "takes-no-arguments": put("process", "args", value=["true"], only_without=True),
     "takes-relative-cwd": absolute_cwd,
     "takes-half-console-size": drop("process", "consoleSize"),
     "takes-half-rlimits": each("process", "rlimits")(filled_rlimits),
@@ -432,7 +436,7 @@ EDITS: dict[str, Edit] = {
     "takes-half-throttles": known_throttles,
     "takes-weightless-devices": drop("linux", "resources", "blockIO", "weightDevice"),
     "takes-too-much-burst": clamped_burst,
-    "takes-no-default-action": put("SCMP_ACT_ALLOW", "linux", "seccomp", "defaultAction", only_without=True),
+    "takes-no-default-action": put("linux", "seccomp", "defaultAction", value="SCMP_ACT_ALLOW", only_without=True),
     "takes-default-errno": drop("linux", "seccomp", "defaultErrnoRet"),
     "takes-errno": no_errno_of_rules,
     "takes-empty-names": seccomp_rules(lambda rule: bool(rule.get("names", True))),

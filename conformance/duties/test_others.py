@@ -403,7 +403,7 @@ def test_programs_that_end_at_once(box: Box) -> None:
         assert box.output("exit 0") == ""
 
 
-@pytest.mark.parametrize("name", ["BOGUS", "SIG", "99999", "-1", "TERM x", "１５"])
+@pytest.mark.parametrize("name", ["BOGUS", "SIG", "99999", "-1", "TERM x", "\uff11\uff15"])
 def test_signals_that_are_none(box: Box, name: str) -> None:
     pid = box.running()
     result = box.kill(name)
@@ -418,7 +418,8 @@ def test_two_creates_at_once(box: Box) -> None:
     command = box.island.command(PATH, "--root", box.root, "create", "--bundle", box.path, box.id)
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     racers = [subprocess.Popen(command, **quiet) for _ in range(4)]
-    assert sorted(racer.wait(20) for racer in racers)[0] == 0
+    for racer in racers:
+        racer.wait(20)
     assert [racer.returncode for racer in racers].count(0) == 1
     assert box.status() == "created"
     box.start().ok()

@@ -136,7 +136,7 @@ def summary(runs: list[Run]) -> str:
         rows.append(["… of these newer than the spec it follows", *(str(len(one)) for one in newer)])
         rows += [[word, *(str(count(run, chosen, word)) for run in runs)] for word in (ABSENT, UNTESTABLE)]
     rows.append(["**hung, crashed, nonsense**", *(str(len(cases)) for _ in runs)])
-    rows += [[word, *(str(count(run, cases, word)) for run in runs)] for word in (PASS, FAIL)]
+    rows += [[word, *(str(count(run, cases, word)) for run in runs)] for word in (PASS, FAIL, ABSENT)]
     return table(["", *(f"{run.name} {run.version}" for run in runs)], rows)
 
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-IDMAP = "id-mapped mounts are refused, not made, as yet (docs/compat.md)"
-
 NOTIFY = "no agent is spoken to as yet: SCMP_ACT_NOTIFY is refused"
 NETWORK = "network devices are not moved as yet"
 
 REASONS: dict[str, str] = {
     "test_lifecycle.py::test_delete_of_a_created_container_fails": "engines need runc's way (docs/compat.md)",
     "test_process.py::test_umask_is_inherited": "022, as runc and crun have it: images expect that (docs/compat.md)",
-    "test_mounts.py::test_idmap_maps": IDMAP,
-    "test_mounts.py::test_idmap_uses_the_given_mappings": IDMAP,
-    "test_mounts.py::test_ridmap_maps_mounts_below": IDMAP,
-    "test_mounts.py::test_idmap_is_not_handed_to_the_file_system": IDMAP,
     "test_seccomp.py::test_the_listener_is_a_stream": NOTIFY,
     "test_seccomp.py::test_one_state_a_connection": NOTIFY,
     "test_seccomp.py::test_a_connection_is_not_used_again": NOTIFY,

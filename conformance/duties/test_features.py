@@ -137,7 +137,7 @@ FILE_SYSTEM_OPTIONS = {
     "lowerdir",
     "hidepid",
 }
-OF_BINDS = {"bind", "rbind", "remount", "idmap", "ridmap", "tmpcopyup"}
+OF_BINDS = {"bind", "rbind", "remount", "idmap", "ridmap", "tmpcopyup", "copy-symlink", "src-nofollow", "dest-nofollow"}
 
 
 def test_listed_mount_options_are_recognised(box: Box, features: dict[str, Any]) -> None:

@@ -261,6 +261,56 @@ def root_of_caller(call: Call) -> int:
     return call.go_with(config)
 
 
+def needs_a_home(call: Call) -> int:
+    """Whoever comes from another environment than the creator's cannot do a thing."""
+    if "HOME" in os.environ:
+        return call.go()
+    print("mutant: no HOME", file=sys.stderr)
+    return 1
+
+
+def unknown_command(call: Call) -> int:
+    print(f"unknown command {call.command}", file=sys.stderr)
+    return 1
+
+
+def nothing_at_all(call: Call) -> int:
+    return 0
+
+
+def numbers_for_keys(call: Call) -> int:
+    """JavaScript would take it."""
+    with open(call.config_path) as file:
+        text = file.read()
+    with open(call.config_path, "w") as file:
+        file.write(text.replace("{1:", '{"1":'))
+    return call.go()
+
+
+def no_console(call: Call) -> int:
+    status = call.go()
+    if status == 0:
+        words = ["nsenter", f"--mount=/proc/{call.state()['pid']}/ns/mnt", "umount", "/dev/console"]
+        os.waitpid(os.posix_spawnp(words[0], words, os.environ), 0)
+    return status
+
+
+def warn_of_a_used_cgroup(call: Call) -> int:
+    """What was found unfit is told, and done all the same."""
+    status, _out, err = call.quiet()
+    sys.stderr.write(err)
+    if status and "not empty" in err:
+        config = call.read_config()
+        config["linux"]["cgroupsPath"] += "-other"
+        return call.go_with(config)
+    return status
+
+
+def relative_cgroup(config: dict[str, object]) -> bool:
+    linux = config["linux"]
+    return isinstance(linux, dict) and not linux["cgroupsPath"].startswith("/")
+
+
 def no_update_is_refused(call: Call) -> int:
     return 0
 
@@ -308,5 +358,12 @@ COMMANDS: dict[str, Command] = {
     "takes-any-file-for-config": Command(accept_other_names, CREATE),
     "takes-no-config": Command(empty_config, CREATE),
     "root-is-the-callers": Command(root_of_caller, CREATE),
+    "needs-a-home": Command(needs_a_home, (*START, *STATE, *DELETE)),
+    "knows-no-kill": Command(unknown_command, KILL),
+    "creates-nothing": Command(nothing_at_all, CREATE),
+    "takes-numbers-for-keys": Command(numbers_for_keys, CREATE),
+    "unmounts-the-console": Command(no_console, CREATE),
+    "warns-of-a-used-cgroup": Command(warn_of_a_used_cgroup, CREATE),
+    "refuses-relative-cgroups": Command(refuse(relative_cgroup), CREATE),
     "updates-do-nothing": Command(no_update_is_refused, ("update",)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -273,6 +274,26 @@ def absolute(path: str) -> str | None:
     return path if path.startswith("/") else None
 
 
+def outer_pid(config: Config) -> None:
+    """Hooks in the container are told another pid than theirs."""
+    for kind in ("createContainer", "startContainer"):
+        for row in config.get("hooks", {}).get(kind, []):
+            words = [row["path"], *row.get("args", [])[1:]]
+            script = """/bin/sed 's/"pid": *1/"pid":4242/' | exec "$@\""""
+            row.update(path="/bin/sh", args=["sh", "-c", script, "sh", *words])
+
+
+def no_idmap_without_mappings(row: Config) -> Config:
+    """Neither the container's mapping nor an error."""
+    if "uidMappings" in row:
+        return row
+    return row | {"options": [word for word in row.get("options", []) if "idmap" not in word]}
+
+
+def cgroup_of_the_hour(config: Config) -> None:
+    linux(config)["cgroupsPath"] = f"{linux(config).get('cgroupsPath', '')}-{os.getpid()}"
+
+
 def root_of_nowhere(config: Config) -> None:
     config["root"] = {"path": "rootfs"} | (config.get("root") or {})
     if not config["root"]["path"]:
@@ -408,6 +429,7 @@ EDITS: dict[str, Edit] = {
     "hooks-start-container-late": hooks_to("startContainer", "poststart"),
     "hooks-poststart-early": hooks_to("poststart", "createRuntime"),
     "hooks-poststop-early": hooks_to("poststop", "poststart"),
+    "hooks-inside-get-the-outer-pid": outer_pid,
     # nonsense that is taken
     "takes-relative-masks": each("linux", "maskedPaths")(absolute),
     "takes-relative-readonly-paths": each("linux", "readonlyPaths")(absolute),
@@ -443,7 +465,14 @@ EDITS: dict[str, Edit] = {
     "takes-half-rules": seccomp_rules(is_complete),
     "takes-metadata-alone": drop("linux", "seccomp", "listenerMetadata"),
     "no-word-about-capabilities": known_capabilities,
+    "takes-idmap-without-mappings": each("mounts")(no_idmap_without_mappings),
     # other effects
+    "runs-something-else": put("process", "args", value=["/bin/true"]),
+    "ignores-cwd": put("process", "cwd", value="/"),
+    "cgroup-of-the-hour": cgroup_of_the_hour,
+    "does-not-know-nomand": each("mounts")(
+        lambda row: row | {"options": ["nosuchword" if word == "nomand" else word for word in row.get("options", [])]}
+    ),
     "one-capability-set-for-all": swapped_capabilities,
     "device-mode-is-777": each("linux", "devices")(other_mode),
     "sorts-device-rules": sorted_devices,

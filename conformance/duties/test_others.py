@@ -411,20 +411,19 @@ def test_signals_that_are_none(box: Box, name: str) -> None:
     assert status_of(pid)["State"][0] != "Z"
 
 
-def test_two_creates_at_once(box: Box) -> None:
-    """One of four gets the id; the container is whole, and goes whole."""
+def test_creates_at_once(box: Box) -> None:
+    """One of four gets the id; the container is whole, and goes whole.  A race: not every round shows a fault."""
     endless(box)
     box.save()
     command = box.island.command(PATH, "--root", box.root, "create", "--bundle", box.path, box.id)
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    racers = [subprocess.Popen(command, **quiet) for _ in range(4)]
-    for racer in racers:
-        racer.wait(20)
-    assert [racer.returncode for racer in racers].count(0) == 1
-    assert box.status() == "created"
-    box.start().ok()
-    box("delete", "--force", box.id).ok()
-    assert box.leftovers() == []
+    for _ in range(6):
+        racers = [subprocess.Popen(command, **quiet) for _ in range(4)]
+        assert sorted(racer.wait(20) == 0 for racer in racers) == [False, False, False, True]
+        assert box.status() == "created"
+        box.start().ok()
+        box("delete", "--force", box.id).ok()
+        assert box.leftovers() == []
 
 
 def test_a_paused_container_can_be_deleted(box: Box) -> None:

@@ -13,7 +13,7 @@ PYTEST = $(CLEAN) $(TESTED) PYTHONPATH=$(CURDIR)/runtime:$(CURDIR)/spec:$(CURDIR
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 SOURCES := $(shell find runtime spec -name '*.py')
 
-.PHONY: always setup setup-build setup-test build demo test test-long conformance lint constants bench install clean
+.PHONY: always setup setup-build setup-test build demo test test-long conformance duties duties-page lint constants bench install clean
 build: $(LIB)/_pyrunc_helper.abi3.so $(LIB)/_pyrunc_stage $(LIB)/_pyrunc_build.py $(LIB)/site-packages/.stamp \
     build/.compiled build/pyrunc
 
@@ -124,6 +124,16 @@ conformance: setup-test
 	@$(MAKE) -s --no-print-directory build
 	@$(CLEAN) conformance/runtime-tools.sh $(or $(RUNTIME),build/pyrunc)
 	@$(PYTEST) conformance/engines $(PYTEST_ARGUMENTS)
+
+# Each duty of runtime-spec, on RUNTIME; build/duties has the results.  `duties-page` writes docs/conformance.md.
+DUTIES = $(CLEAN) PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/conformance $(VENV)/bin/python conformance/report.py
+duties: setup-test
+	@$(MAKE) -s --no-print-directory build
+	@$(DUTIES) $(or $(RUNTIME),build/pyrunc)
+
+duties-page: setup-test
+	@$(MAKE) -s --no-print-directory build
+	@$(DUTIES) --keep runc crun build/pyrunc
 
 lint: setup-test
 	@$(PYTEST) -q tests/rules/test_linters.py

@@ -197,6 +197,7 @@ BAD_CONFIGS: tuple[tuple[str, object, str], ...] = (
     ("linux.readonlyPaths", [7], "linux.readonlyPaths[0]"),
     ("linux.readonlyPaths", ["relative"], "linux.readonlyPaths[0]"),
     ("linux.personality", {"domain": "FOO"}, "linux.personality.domain"),
+    ("linux.intelRdt", {"l3CacheSchema": "L3:0=f"}, "Intel RDT is not supported"),
     ("linux.mountLabel", 7, "linux.mountLabel"),
     ("linux.memoryPolicy", {"mode": "MPOL_FOO"}, "linux.memoryPolicy.mode"),
     # seccomp

@@ -58,14 +58,18 @@ def test_poststart(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
 
 
 @pytest.mark.pyrunc_only("runc 1.1 runs them at the end of create")
-def test_failing_poststart_kills_the_container(runtime: Runtime, bundle: Bundle) -> None:
+def test_failing_poststart_destroys_the_container(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """runtime.md#lifecycle, step 9: on with step 12."""
     add(bundle, "poststart", "exit 3")
+    add(bundle, "poststop", f"touch {tmp_path}/poststop")
     bundle.args("sleep", "100")
     container_id = runtime.create(bundle)
     pid = runtime.state(container_id)["pid"]
     runtime("start", container_id).failed("exit status 3")
     found = start_time(pid)
     assert found is None or found[1] in "ZX"  # whoever is pid 1 here may be slow to reap it
+    runtime("state", container_id).failed("container does not exist")
+    assert (tmp_path / "poststop").exists()
 
 
 @pytest.mark.parametrize(
@@ -156,6 +160,17 @@ def test_failure_of_start_container(runtime: Runtime, bundle: Bundle) -> None:
     result = runtime.run(bundle)
     assert result.status != 0
     assert not (bundle.rootfs / "started").exists()
+
+
+@pytest.mark.pyrunc_only("runc leaves the stopped container to `delete`")
+def test_failing_start_container_destroys_the_container(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """runtime.md#lifecycle, step 7: on with step 12.  A program that cannot be executed leaves the container."""
+    add(bundle, "startContainer", "exit 3")
+    add(bundle, "poststop", f"touch {tmp_path}/poststop")
+    container_id = runtime.create(bundle)
+    runtime("start", container_id).failed("error running startContainer hook #0: exit status 3")
+    runtime("state", container_id).failed("container does not exist")
+    assert (tmp_path / "poststop").exists()
 
 
 def test_failure_after_the_stop_is_only_a_warning(runtime: Runtime, bundle: Bundle) -> None:

@@ -29,6 +29,7 @@ from pyrunc.container.state import hook_state
 from pyrunc.errors import ConfigError, PyruncError, StageFailed, Unsupported, UsageError, during
 from pyrunc.jsonio import dumps
 from pyrunc.kernel.files import Fd, exists
+from pyrunc.kernel.host import ALL_CAPABILITIES
 from pyrunc.kernel.processes import boot_id, start_time
 from pyrunc.kernel.sockets import connect, send_descriptor
 from pyrunc.namespaces.join import open_namespaces
@@ -120,9 +121,14 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     check_console(options, config.process.terminal)
     if options.systemd_cgroup:
         _refuse_systemd()
+    if config.linux.intel_rdt is not None:
+        # config-linux.md#intelrdt: an error where it cannot be applied
+        raise Unsupported("linux.intelRdt: intelRdt is specified in config, but Intel RDT is not supported or enabled")
     host = read_host()
     paths = container_paths(config.linux.cgroups_path, options.container_id, host.cgroups)
     namespaces = plan_namespaces(config, host)
+    if namespaces.has_user_namespace:
+        host = replace(host, capabilities=ALL_CAPABILITIES)  # user_namespaces(7): its first process has them all
     resources = _plan_resources(config, host)
     for warning in resources.warnings:
         # Devices that nothing keeps from the container are everybody's business; the rest is for who looks for it.

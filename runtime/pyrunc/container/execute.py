@@ -34,6 +34,7 @@ from pyrunc.kernel.constants import (
     O_PATH,
 )
 from pyrunc.kernel.files import Fd, read_file
+from pyrunc.kernel.host import ALL_CAPABILITIES
 from pyrunc.kernel.processes import open_pidfd, set_child_subreaper
 from pyrunc.kernel.signals import open_signals
 from pyrunc.kernel.sockets import connect, receive_descriptor, socket_pair
@@ -148,8 +149,6 @@ def _start(
 ) -> Stage:
     """The process, executing its program; `ready` is called right before it does."""
     host = read_host()
-    for warning in credential_warnings(process, host):
-        log.debug(warning)
     pidfd = open_pidfd(record.pid)
     if pidfd is None:
         raise StateError("cannot exec in a stopped container")
@@ -160,6 +159,10 @@ def _start(
         for index in range(options.preserve_fds):
             opened.borrow(preserved(index), FIRST + index)
         namespaces = _other_namespaces(record.pid)
+        if namespaces & CLONE_NEWUSER:
+            host = replace(host, capabilities=ALL_CAPABILITIES)  # user_namespaces(7): who joins it gets them all
+        for warning in credential_warnings(process, host):
+            log.debug(warning)
         has_own_root = not namespaces & CLONE_NEWNS and _open_root(opened, record.pid)
         cgroup = below(from_json(record.cgroup), options.cgroups)
         wanted = Execution(

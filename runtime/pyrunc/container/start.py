@@ -27,10 +27,14 @@ if TYPE_CHECKING:
     from pyrunc.container.store import Directory, Store
 
 _SIGKILL = 9
+_HOOK = "startContainer hook #"  # in the labels of its operations (process/hooks_inside.py)
 
 
 def start_container(store: Store, container_id: str) -> None:
-    """Raises StateError in any state but `created`, StageFailed when the program could not be executed."""
+    """Raises StateError in any state but `created`, StageFailed when the program could not be executed.
+
+    After HookFailed the container is gone (runtime.md#lifecycle: on with step 12).
+    """
     with store.open(container_id) as directory:
         record = store.load(container_id)
         status = status_of(record, store.root, is_ours=True)
@@ -91,7 +95,7 @@ def _release_stage(directory: Directory, record: ContainerRecord, pidfd: Fd) -> 
 
 def _raise_failure(text: str, value: int, output: Fd | None) -> NoReturn:
     """Only a hook's failure ends the container for good; `output` is closed with the process."""
-    if "startContainer hook #" not in text:
+    if _HOOK not in text:
         raise StageFailed(text, value)
     raise HookFailed(text if output is None else f"{text}, output: {tail(output)}")
 

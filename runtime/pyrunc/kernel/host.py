@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ocispec.record import Record
 
+ALL_CAPABILITIES = (1 << 64) - 1
+
 
 class CgroupHierarchy(Record):
     """One mounted cgroup tree, as /proc/self/cgroup and the mounts under /sys/fs/cgroup show it."""
@@ -24,5 +26,6 @@ class Host(Record):
     cgroups: tuple[CgroupHierarchy, ...]
     ignored_signals: tuple[int, ...] = ()  # dispositions that execve(2) would carry into the container
     last_capability: int = 40
+    capabilities: int = ALL_CAPABILITIES  # a mask: what can be handed on to the container's process
     has_apparmor: bool = False
     has_selinux: bool = False

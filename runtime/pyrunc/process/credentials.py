@@ -58,7 +58,7 @@ _NULL_DEVICE = 1 | 3 << 32  # /dev/null, as (major, minor) lie there
 
 def credential_warnings(process: Process, host: Host) -> tuple[str, ...]:
     """What is ignored of process.capabilities, to be logged by whoever creates the container."""
-    return resolve(process.capabilities, host.last_capability).warnings
+    return resolve(process.capabilities, host.last_capability, host.capabilities).warnings
 
 
 def emit_credentials(
@@ -73,7 +73,7 @@ def emit_credentials(
 
     `keep_groups` leaves the supplementary groups as whoever called the runtime has them.
     """
-    sets = resolve(process.capabilities, host.last_capability)
+    sets = resolve(process.capabilities, host.last_capability, host.capabilities)
     entered = _emit_enter(p, process.cwd)
     umask = process.user.umask
     p.call("umask", _DEFAULT_UMASK if umask is None else umask, doing="set the umask")

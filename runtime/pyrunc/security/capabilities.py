@@ -16,6 +16,7 @@ from pyrunc.kernel.constants import (
     PR_CAP_AMBIENT_RAISE,
     PR_CAPBSET_DROP,
 )
+from pyrunc.kernel.host import ALL_CAPABILITIES
 from pyrunc.security.capability_names import CAPABILITY_NAMES
 
 TYPE_CHECKING = False
@@ -42,9 +43,12 @@ class CapabilitySets(Record):
     warnings: tuple[str, ...] = ()
 
 
-def resolve(capabilities: Capabilities | None, last_capability: int) -> CapabilitySets:
+def resolve(
+    capabilities: Capabilities | None, last_capability: int, available: int = ALL_CAPABILITIES
+) -> CapabilitySets:
     """Masks of what this kernel (up to `last_capability`) has; without `capabilities` nothing at all, as runc does.
 
+    What is not `available` cannot be granted: a warning, and the container does without (config.md#linux-process).
     Inheritable stays what config.json says: never filled up from the others (CVE-2022-29162).
     """
     if capabilities is None:
@@ -55,7 +59,7 @@ def resolve(capabilities: Capabilities | None, last_capability: int) -> Capabili
         found = 0
         for name in names:
             number = _NUMBERS.get(name)
-            if number is None or number > last_capability:
+            if number is None or number > last_capability or not available >> number & 1:
                 if name not in unknown:
                     unknown.append(name)
             else:

@@ -121,3 +121,11 @@ def test_ambient_is_cleared_then_raised() -> None:
 
 def test_names_of() -> None:
     assert names_of(0b100001) == ("CAP_CHOWN", "CAP_KILL")
+
+
+def test_what_cannot_be_granted_is_a_warning() -> None:
+    """config.md#linux-process: "cannot be granted otherwise" is to be logged, and no error."""
+    asked = Capabilities(bounding=("CAP_CHOWN", "CAP_KILL"), permitted=("CAP_KILL",), ambient=("CAP_KILL",))
+    sets = resolve(asked, LAST, available=1 << 0)
+    assert (sets.bounding, sets.permitted, sets.ambient) == (1 << 0, 0, 0)
+    assert sets.warnings == ("ignoring unknown or unavailable capabilities: [CAP_KILL]",)

@@ -280,24 +280,6 @@ int64_t pyrunc_set_child_subreaper(int on)
 	return result_of(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0));
 }
 
-int64_t pyrunc_ignored_signals(uint64_t *mask)
-{
-	*mask = 0;
-	for (int number = 1; number <= 64; number++) {
-		/* struct sigaction of the system call.  glibc's sigaction(3) hides 32 and 33, but its posix_spawn(3) makes
-		   children ignore them: whatever make(1) starts does. */
-		struct {
-			void (*handler)(int);
-			unsigned long flags, restorer, mask;
-		} action;
-
-		if (syscall(SYS_rt_sigaction, number, NULL, &action, sizeof(action.mask)) == 0 &&
-		    action.handler == SIG_IGN)
-			*mask |= 1ULL << (number - 1);
-	}
-	return 0;
-}
-
 int64_t pyrunc_signalfd(uint64_t mask)
 {
 	sigset_t set;

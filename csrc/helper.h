@@ -68,9 +68,6 @@ int64_t pyrunc_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 /* prctl(2) PR_SET_CHILD_SUBREAPER. */
 int64_t pyrunc_set_child_subreaper(int on);
 
-/* The signals this process ignores, signal n as bit n-1 of *mask: execve(2) would hand them on. */
-int64_t pyrunc_ignored_signals(uint64_t *mask);
-
 /* signalfd(2) for the signals of `mask` (signal n is bit n-1), blocked in this thread from now on. */
 int64_t pyrunc_signalfd(uint64_t mask);
 

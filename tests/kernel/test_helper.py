@@ -246,17 +246,6 @@ def test_subreaper(lib: Any) -> None:
     assert lib.helper.pyrunc_set_child_subreaper(0) == 0
 
 
-def test_ignored_signals(lib: Any) -> None:
-    before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    try:
-        mask = lib.unsigned()
-        assert lib.helper.pyrunc_ignored_signals(mask) == 0
-        assert mask[0] >> (signal.SIGUSR2 - 1) & 1
-        assert not mask[0] >> (signal.SIGCHLD - 1) & 1
-    finally:
-        signal.signal(signal.SIGUSR2, before)
-
-
 def test_signalfd(lib: Any, opened: list[int]) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:

@@ -121,9 +121,6 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     check_console(options, config.process.terminal)
     if options.systemd_cgroup:
         _refuse_systemd()
-    if config.linux.intel_rdt is not None:
-        # config-linux.md#intelrdt: an error where it cannot be applied
-        raise Unsupported("linux.intelRdt: intelRdt is specified in config, but Intel RDT is not supported or enabled")
     host = read_host()
     paths = container_paths(config.linux.cgroups_path, options.container_id, host.cgroups)
     namespaces = plan_namespaces(config, host)

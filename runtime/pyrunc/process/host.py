@@ -15,14 +15,15 @@ _IDENTITY = [b"0", b"0", b"4294967295"]
 
 def read_host() -> Host:
     """Raises OSError when /proc is not there."""
+    status = read_file("/proc/self/status")
     return Host(
         euid=posix.geteuid(),
         egid=posix.getegid(),
         machine=posix.uname().machine,
         in_user_namespace=read_file("/proc/self/uid_map").split() != _IDENTITY,
         cgroups=read_hierarchies(),
-        ignored_signals=ignored_signals(),
-        capabilities=_permitted(read_file("/proc/self/status")),
+        ignored_signals=ignored_signals(status),
+        capabilities=_permitted(status),
         last_capability=int(read_file("/proc/sys/kernel/cap_last_cap")),
         has_apparmor=exists("/sys/kernel/security/apparmor"),
         has_selinux=exists("/sys/fs/selinux/enforce"),

@@ -30,6 +30,12 @@ def test_program(tree: Path, program: str) -> None:
     assert (outcome.verdict(), outcome.complaints) == ("pass", [])
 
 
+@pytest.mark.parametrize("program", [row.program for row in EXPECTATIONS.values() if row.kind == suite.CLEAN])
+def test_program_that_asserts_nothing(tree: Path, program: str) -> None:
+    outcome = suite.run(tree, program, RUNTIME)
+    assert (outcome.verdict_by_what_it_prints(), outcome.asserted) == ("pass", EXPECTATIONS[program].asserted)
+
+
 def test_every_program_has_an_expectation(tree: Path) -> None:
     assert sorted(path.stem for path in tree.glob("validation/*/*.t")) == sorted(EXPECTATIONS)
 
@@ -37,6 +43,12 @@ def test_every_program_has_an_expectation(tree: Path) -> None:
 def test_a_runtime_that_does_nothing_passes_nothing(tree: Path) -> None:
     broken, line = suite.judge(EXPECTATIONS["create"], suite.run(tree, "create", "/bin/true"))
     assert broken, line
+
+
+def test_an_error_in_the_yaml_counts() -> None:
+    assert suite.Outcome(0, '  "error": "what happened",\n1..0\n').verdict_by_what_it_prints() == "error: what happened"
+    assert suite.Outcome(1, "1..0\n").verdict_by_what_it_prints() == "exit code 1"
+    assert suite.Outcome(0, "1..0\n").verdict_by_what_it_prints() == "pass"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ enum { STEP = 16, LAST_STEPPED = 512, STEPPED = LAST_STEPPED / STEP };
 enum { PER_DOUBLING = 4, LARGEST = 1 << 20 };
 enum { CLASSES = STEPPED + 11 * PER_DOUBLING }; /* 512 << 11 is LARGEST */
 enum { SMALL = 1024, SLAB = 4 * PAGE };
+enum { STARTS = 0x80, CLASS = 0x7f, NOBODY = 0x7f };
+_Static_assert((int)CLASSES < (int)NOBODY, "a class is seven bits");
 
 struct block {
 	struct block *next;
@@ -33,7 +35,7 @@ struct slab {
 
 /* image.ld puts it behind all other data: only what lies before memory_end() is saved. */
 static char arena[ARENA_SIZE] __attribute__((aligned(PAGE), section(".bss.arena")));
-static uint8_t class_of_page[PAGES];
+static uint8_t class_of_page[PAGES]; /* a slab's first page has STARTS, too */
 static struct block *freed[CLASSES];
 static struct slab open_slab[CLASSES];
 static size_t used;
@@ -65,6 +67,11 @@ static unsigned class_for(size_t size)
 	const size_t quarter = ((size_t)LAST_STEPPED << doubling) / PER_DOUBLING;
 
 	return STEPPED + doubling * PER_DOUBLING + (unsigned)((size - 1) / quarter - PER_DOUBLING);
+}
+
+static unsigned class_of(const void *block)
+{
+	return class_of_page[((const char *)block - arena) / PAGE] & CLASS;
 }
 
 static int is_ours(const void *block)
@@ -100,13 +107,28 @@ static char *take_new_pages(size_t size)
 	return arena + used - size;
 }
 
+/* Pages that were whole slabs with nothing in them when the image was saved: the first run that is long enough. */
+static char *take_nobodys_pages(size_t size)
+{
+	size_t run = 0;
+
+	for (size_t page = 0; page < used / PAGE; page++) {
+		run = class_of_page[page] == NOBODY ? run + 1 : 0;
+		if (run * PAGE >= size)
+			return arena + (page + 1) * PAGE - size;
+	}
+	return NULL;
+}
+
 /* A new slab for blocks of `class`; 0 when the array is full. */
 static int open_new_slab(unsigned class)
 {
 	const size_t block = size_of(class);
 	size_t size = block <= SMALL ? PAGE : block <= SLAB / 2 ? SLAB : in_pages(block);
-	char *pages = take_pages(&size);
+	char *pages = take_nobodys_pages(size);
 
+	if (!pages)
+		pages = take_pages(&size);
 	if (!pages)
 		pages = take_new_pages(size);
 	if (!pages)
@@ -115,6 +137,7 @@ static int open_new_slab(unsigned class)
 		memset(pages, 0, size);
 	open_slab[class] = (struct slab){pages, pages + size};
 	memset(class_of_page + (pages - arena) / PAGE, (int)class, size / PAGE);
+	class_of_page[(pages - arena) / PAGE] |= STARTS;
 	return 1;
 }
 
@@ -148,7 +171,7 @@ static void give_back(void *address)
 		__real_free(block);
 		return;
 	}
-	const unsigned class = class_of_page[((char *)block - arena) / PAGE];
+	const unsigned class = class_of(block);
 
 	block->next = freed[class];
 	freed[class] = block;
@@ -171,7 +194,7 @@ static void *resize(void *block, size_t size)
 		return take(size);
 	if (!is_ours(block))
 		return __real_realloc(block, size ? size : 1);
-	const size_t old = size_of(class_of_page[((char *)block - arena) / PAGE]);
+	const size_t old = size_of(class_of(block));
 
 	if (size <= old && size > old / 2 && !keep_clean)
 		return block;
@@ -294,6 +317,55 @@ static struct block *sorted(struct block *list)
 	return merged;
 }
 
+static size_t pages_of_slab(size_t first)
+{
+	size_t end = first + 1;
+
+	while (end < used / PAGE && class_of_page[end] == (class_of_page[first] & CLASS))
+		end++;
+	return end - first;
+}
+
+/* Takes those of the slab out of the list of its class, if these are all that were ever handed out of it. */
+static int is_empty(const char *start, const char *end, unsigned class)
+{
+	const char *handed_out = open_slab[class].end == end ? open_slab[class].position : end;
+	size_t left = (size_t)(handed_out - start) / size_of(class);
+	struct block **first = &freed[class];
+	struct block *block;
+
+	while (*first && (const char *)*first < start)
+		first = &(*first)->next;
+	for (block = *first; block && (const char *)block < end; block = block->next)
+		left--;
+	if (left == 0)
+		*first = block;
+	return left == 0;
+}
+
+/* What the rehearsal (warm.py) needed and gave back is no part of the image: it would fill a huge page of its own. */
+static void release_empty_slabs(void)
+{
+	size_t pages;
+
+	for (size_t first = 0; first < used / PAGE; first += pages) {
+		char *start = arena + first * PAGE;
+		const unsigned class = class_of_page[first] & CLASS;
+
+		pages = pages_of_slab(first);
+		if (class == NOBODY || !is_empty(start, start + pages * PAGE, class))
+			continue;
+		if (open_slab[class].end == start + pages * PAGE)
+			open_slab[class] = (struct slab){NULL, NULL};
+		memset(start, 0, pages * PAGE);
+		memset(class_of_page + first, NOBODY, pages);
+	}
+	while (used > 0 && class_of_page[used / PAGE - 1] == NOBODY) {
+		used -= PAGE;
+		class_of_page[used / PAGE] = 0;
+	}
+}
+
 /* Blocks are freed in an order that depends on where we are loaded: objects that are hashed by address. */
 void memory_clean(void)
 {
@@ -302,5 +374,6 @@ void memory_clean(void)
 		for (struct block *block = freed[class]; block; block = block->next)
 			memset(block + 1, 0, size_of(class) - sizeof(*block));
 	}
+	release_empty_slabs();
 	keep_clean = 0;
 }

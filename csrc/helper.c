@@ -254,17 +254,22 @@ int64_t pyrunc_receive_descriptor(int socket, char *data, size_t capacity)
 		.msg_iov = &vector,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
+		/* Not CMSG_SPACE: its padding has room for a second descriptor, which would be ours and nobody's. */
+		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
 	int descriptor;
 
 	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) < 0)
 		return -(int64_t)errno;
-	/* The kernel puts no more descriptors than fit the buffer, and says MSG_CTRUNC when there were more: unix(7). */
 	if (message.msg_controllen < sizeof(control.header) || control.header.cmsg_level != SOL_SOCKET ||
 	    control.header.cmsg_type != SCM_RIGHTS || control.header.cmsg_len != CMSG_LEN(sizeof(int)))
 		return -EPROTO;
 	memcpy(&descriptor, CMSG_DATA(&control.header), sizeof(int));
+	/* The kernel installs no more descriptors than fit the buffer, and says so: unix(7). */
+	if (message.msg_flags & MSG_CTRUNC) {
+		close(descriptor);
+		return -EPROTO;
+	}
 	return descriptor;
 }
 

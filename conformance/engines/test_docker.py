@@ -298,4 +298,4 @@ def test_nothing_is_left(docker: Docker, name: str) -> None:
     docker("run", "--detach", "--name", name, "box", "true").ok()
     container = docker.inspect(name, "{{.Id}}")
     docker("rm", "--force", name).ok()
-    assert docker.island.run("find", "/run", "/sys/fs/cgroup", "-name", f"*{container}*").ok().text == ""
+    assert docker.island.run("find", "/run", "/sys/fs/cgroup", "-ignore_readdir_race", "-name", f"*{container}*").ok().text == ""

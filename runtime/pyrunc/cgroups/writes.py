@@ -53,7 +53,12 @@ class Write:
 
 
 class ResourcePlan(Record):
-    """What linux.resources comes to on this host: writes in order, and what the user should be told."""
+    """What linux.resources comes to on this host: writes in order, and what the user should be told.
+
+    `device_program` is struct bpf_insn[] for version 2, b"" where everything is allowed; None: devices are version 1's
+    business, or nobody's.
+    """
 
     writes: tuple[Write, ...]
     warnings: tuple[str, ...] = ()
+    device_program: bytes | None = None

@@ -17,7 +17,7 @@ from pyrunc.cgroups.apply import apply
 from pyrunc.cgroups.layout import read_page_sizes
 from pyrunc.cgroups.paths import container_paths
 from pyrunc.cgroups.place import ContainerCgroup, planned
-from pyrunc.cgroups.resources import NO_DEVICES, plan_resources
+from pyrunc.cgroups.resources import plan_resources
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
 from pyrunc.container.links import source_links, with_links_resolved
@@ -128,8 +128,7 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         host = replace(host, capabilities=ALL_CAPABILITIES)  # user_namespaces(7): its first process has them all
     resources = _plan_resources(config, host)
     for warning in resources.warnings:
-        # Devices that nothing keeps from the container are everybody's business; the rest is for who looks for it.
-        (log.warning if warning == NO_DEVICES else log.debug)(warning)
+        log.debug(warning)
     for warning in credential_warnings(config.process, host):
         # Every `runc spec` asks for ambient capabilities that are not inheritable: news only for who looks for it.
         (log.debug if warning.startswith("can't raise ambient") else log.warning)(warning)
@@ -254,6 +253,10 @@ def _make(
     undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
     for warning in apply(cgroup, prepared.resources.writes):
         log.debug(warning)
+    if prepared.resources.device_program is not None:
+        from pyrunc.cgroups.device_filter import set_device_program  # version 2
+
+        set_device_program(cgroup, prepared.resources.device_program)
     if cgroup.hierarchies != prepared.cgroup.hierarchies:
         # A rootless container that may not join them all: its program must not try.
         wanted, plan = compile_prepared(replace(prepared, cgroup=cgroup), options, wanted.joined)

@@ -63,10 +63,10 @@ def test_everything_needs_no_program() -> None:
 def test_what_an_engine_lists_twice_is_asked_once() -> None:
     twice = [DENY_ALL, *(rule(True, f"c {numbers} rwm") for numbers in ("1:3", "1:5", "5:0", "136:*"))]
     assert compile_program(twice) == compile_program(())
-    assert live([rule(True, "c 10:229 rw"), rule(False, "c 10:* r")])[0][-2:] == [
-        (False, ("c", 10, -1), 2),
-        (True, ("c", 10, 229), 4),
-    ]
+    verdicts, otherwise = live([rule(True, "c 10:229 rw"), rule(False, "c 10:* r"), rule(True, "b 1:1 r")], "c")
+    assert not otherwise
+    assert verdicts[-1] == (True, (10, 229), 4), "the r of it was denied later"
+    assert (False, (10, -1), 2) in verdicts
 
 
 def test_holes_that_version_1_cannot_express() -> None:
@@ -77,18 +77,33 @@ def test_holes_that_version_1_cannot_express() -> None:
     assert not may(program, "c", 10, 229, "rw")  # one of the two letters is enough to refuse
 
 
-def test_numbers_of_32_bits_are_compared_as_they_are() -> None:
-    program = decode(compile_program([rule(True, "c 4294967295:2147483648 rw")]))
-    assert may(program, "c", 0xFFFFFFFF, 1 << 31, "rw")
-    assert not may(program, "c", 0x7FFFFFFF, 1 << 31, "rw")
+def test_numbers_that_no_device_has() -> None:
+    """12 bits and 20 (linux/kdev_t.h): shifted into one word they would be another device's."""
+    for numbers in ("4096:0", "1:1048576", "4294967295:*", "*:4294967295"):
+        assert compile_program([rule(True, f"c {numbers} rw")]) == compile_program(()), numbers
+    program = decode(compile_program([rule(True, "c 4095:1048575 rw")]))
+    assert may(program, "c", 4095, 1048575, "rw")
+    assert not may(program, "c", 4095, 1048574, "rw")
+    assert not may(program, "c", 2047, 1048575, "rw")
 
 
 def test_the_length() -> None:
-    """Six instructions to begin with, two at the end, one a number to compare, two to four for the answer."""
+    """Ten instructions to begin with, one a device with all letters, three with some, four for the answers."""
     base = len(compile_program(())) // 8
-    one_device, all_ptys, any_mknod = 3 + 2, 2 + 2, 1 + 4
-    assert base == 6 + 8 * one_device + all_ptys + 2 * any_mknod + 2
-    assert len(compile_program([rule(True, f"c 10:{minor} rw") for minor in range(100)])) // 8 == base + 100 * 7
+    default_characters, any_mknod = 9, 2
+    assert base == 10 + default_characters + any_mknod + 4 + any_mknod + 4
+    assert len(compile_program([rule(True, f"c 10:{minor} rw") for minor in range(100)])) // 8 == base + 100 * 3
+    assert len(compile_program([rule(True, f"c 10:{minor} rwm") for minor in range(100)])) // 8 == base + 100 * 3
+    assert len(compile_program([rule(True, "c *:* rwm")])) // 8 == 10 + 2 + any_mknod + 4
+
+
+def test_more_rules_than_a_jump_reaches() -> None:
+    many = [rule(number % 2 == 0, f"c 10:{number} {'rw' if number % 3 else 'w'}") for number in range(10_000)]
+    program = decode(compile_program(many))
+    assert may(program, "c", 10, 2, "rw")
+    assert not may(program, "c", 10, 1, "r")
+    with pytest.raises(ConfigError, match=r"^linux\.resources\.devices: more than 10000 rules"):
+        compile_program([*many, rule(True, "c 1:1 r")])
 
 
 @pytest.mark.parametrize(
@@ -109,3 +124,5 @@ def test_the_simulator_refuses_what_the_kernel_would() -> None:
         decode(program[:-8])
     with pytest.raises(BadProgram, match="goes"):
         decode(program[:-16])
+    with pytest.raises(BadProgram, match="nothing leads to"):
+        decode(program + program[-16:])

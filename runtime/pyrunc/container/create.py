@@ -13,10 +13,10 @@ import time
 from ocispec.record import Record, replace
 from pyrunc import log
 from pyrunc.cgroups import fs as cgroupfs
-from pyrunc.cgroups.apply import apply
+from pyrunc.cgroups.apply import establish
 from pyrunc.cgroups.layout import read_page_sizes
 from pyrunc.cgroups.paths import container_paths
-from pyrunc.cgroups.place import ContainerCgroup, planned
+from pyrunc.cgroups.place import ContainerCgroup, is_only_v2, planned
 from pyrunc.cgroups.resources import plan_resources
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
@@ -73,6 +73,7 @@ class Prepared(Record):
     cgroup: ContainerCgroup  # where it will be
     resources: ResourcePlan
     record: ContainerRecord
+    cgroup_owner: int | None  # the host's uid to whom the cgroup is given
 
 
 class Created(Record):
@@ -162,6 +163,7 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         cgroup=cgroup,
         resources=resources,
         record=record,
+        cgroup_owner=_cgroup_owner(config, host),
     )
 
 
@@ -251,12 +253,8 @@ def _make(
     directory.save(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup).as_json()))
     cgroup = cgroupfs.create(prepared.host.cgroups, _paths(prepared), optional=prepared.cgroup.optional)
     undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
-    for warning in apply(cgroup, prepared.resources.writes):
+    for warning in establish(cgroup, prepared.resources, prepared.cgroup_owner):
         log.debug(warning)
-    if prepared.resources.device_program is not None:
-        from pyrunc.cgroups.device_filter import set_device_program  # version 2
-
-        set_device_program(cgroup, prepared.resources.device_program)
     if cgroup.hierarchies != prepared.cgroup.hierarchies:
         # A rootless container that may not join them all: its program must not try.
         wanted, plan = compile_prepared(replace(prepared, cgroup=cgroup), options, wanted.joined)
@@ -345,6 +343,15 @@ def _plan_resources(config: Config, host: Host) -> ResourcePlan:
     # Writing device rules needs the host's CAP_SYS_ADMIN: devcgroup_update_access(), in any user namespace EPERM.
     skip = "pyrunc is in a user namespace" if host.in_user_namespace else "" if host.euid == 0 else "pyrunc is not root"
     return plan_resources(wanted, host.cgroups, page_sizes=sizes, skip_devices=skip)
+
+
+def _cgroup_owner(config: Config, host: Host) -> int | None:
+    """Who is not root cannot give away, and version 1 is never given: its hierarchies do not protect the host."""
+    if host.euid != 0 or not is_only_v2(host.cgroups):
+        return None
+    from pyrunc.cgroups.delegation import owner  # version 2
+
+    return owner(config)
 
 
 def _run_poststop(record: ContainerRecord) -> None:

@@ -64,9 +64,23 @@ def test_what_is_refused_is_set_back(place: tuple[ContainerCgroup, CgroupHierarc
     assert (tmp_path / "cpu.weight").read_text() != "100\n"
     (tmp_path / "cpu.weight").write_text("100\n")
     (tmp_path / "pids.max").mkdir()
-    with pytest.raises(KernelError, match="pids"):
+    with pytest.raises(KernelError, match=r"pids\.max: EISDIR \(is a directory\); set back: cpu\.weight$"):
         update(cgroup, Resources(cpu=Cpu(shares=2048), pids=Pids(limit=5)), (hierarchy,))
     assert (tmp_path / "cpu.weight").read_text() == "100\n"
+
+
+def test_who_was_not_idle_has_the_old_weight_again(
+    place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path
+) -> None:
+    """In the kernel cpu.idle 0 makes the weight the default one, so it is written after it."""
+    cgroup, hierarchy = place
+    (tmp_path / "cpu.idle").write_text("0\n")
+    (tmp_path / "cpu.weight").write_text("300\n")
+    (tmp_path / "pids.max").mkdir()
+    with pytest.raises(KernelError, match=r"; set back: cpu\.idle, cpu\.weight$"):
+        update(cgroup, Resources(cpu=Cpu(idle=1), pids=Pids(limit=5)), (hierarchy,))
+    assert (tmp_path / "cpu.idle").read_text() == "0\n"
+    assert (tmp_path / "cpu.weight").read_text() == "300\n"
 
 
 @pytest.mark.parametrize(

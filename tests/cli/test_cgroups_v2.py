@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,6 +188,51 @@ def test_limits_without_their_controller_are_refused(runtime: OnlyV2, bundle: Bu
     words = 'unified resource "memory.high" can\'t be set: controller "memory" not available'
     assert words in result.err.replace('\\"', '"')
     assert cgroups_of(container_id) == []
+
+
+@pytest.fixture
+def threaded() -> Iterator[Path]:
+    """A cgroup whose children must be threaded."""
+    top = next(path for path in (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")) if (path / "cgroup.procs").exists())
+    path = top / f"clitest-threaded-{os.getpid()}"
+    (path / "inner").mkdir(parents=True)
+    (path / "inner/cgroup.type").write_text("threaded")
+    yield path / "inner"
+    (path / "inner").rmdir()
+    path.rmdir()
+
+
+@pytest.mark.pyrunc_only  # runc cannot list its processes: kill --all fails
+def test_below_a_threaded_cgroup(runtime: OnlyV2, bundle: Bundle, threaded: Path) -> None:
+    """It becomes threaded too, and there is no cgroup.kill, and no list of processes."""
+    assert (threaded.parent / "cgroup.type").read_text() == "domain threaded\n"
+    bundle.shell("sleep 100 & sleep 100 & wait")
+    bundle.without_namespace("pid")
+    bundle.linux["cgroupsPath"] = f"/{threaded.parent.name}/inner/box"
+    container_id = runtime.run_detached(bundle)
+    pid = runtime.state(container_id)["pid"]
+    assert (threaded / "box/cgroup.type").read_text() == "threaded\n"
+    assert f"0::/{threaded.parent.name}/inner/box" in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    wait_until(lambda: len((threaded / "box/cgroup.threads").read_text().split()) == 3)
+    runtime("exec", container_id, "true").ok()
+    runtime("pause", container_id).ok()
+    assert runtime.state(container_id)["status"] == "paused"
+    runtime("resume", container_id).ok()
+    runtime("kill", "--all", container_id, "KILL").ok()
+    wait_until(lambda: (threaded / "box/cgroup.threads").read_text() == "")
+    runtime("delete", "--force", container_id).ok()
+    assert not (threaded / "box").exists()
+
+
+def test_controllers_that_count_by_process_are_no_use_there(runtime: OnlyV2, bundle: Bundle, threaded: Path) -> None:
+    bundle.linux["cgroupsPath"] = f"/{threaded.parent.name}/inner/box"
+    size = next(path.name for path in threaded.parent.parent.glob("*/hugetlb.*.max")).split(".")[1]
+    bundle.linux["resources"]["hugepageLimits"] = [{"pageSize": size, "limit": 1 << 30}]
+    bundle.save()
+    result = runtime("create", "--bundle", bundle.path, runtime.new_id())
+    assert result.status == 1
+    assert "with domain controllers -- it is in" in result.err
+    assert not (threaded / "box").exists()
 
 
 def owners(path: Path) -> dict[str, int]:

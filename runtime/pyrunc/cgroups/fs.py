@@ -53,6 +53,7 @@ def create(hierarchies: Sequence[CgroupHierarchy], paths: Sequence[str], *, opti
                         adopted.append(wanted.path)
                     if wanted.version == 2 and only_v2:
                         enable_controllers(parent_of(wanted.path), wanted.controllers)
+                        _become_threaded(wanted.path)
     except BaseException:
         _remove_empty(reversed(made))
         raise
@@ -96,6 +97,16 @@ def _make(wanted: JoinedHierarchy, made: list[str], *, optional: bool) -> bool:
         for directory in made[already_made:]:
             _inherit_cpuset(directory)
     return True
+
+
+def _become_threaded(path: str) -> None:
+    """A cgroup below a threaded one takes processes only when it is threaded as well (cgroups(7), "Thread mode").
+
+    As runc; a limit of a controller that counts by process (memory, io) is refused when it is written.
+    """
+    with during(f"cgroup.type of {path}"):
+        if read_file(f"{path}/cgroup.type") == b"domain invalid\n":
+            write_file(f"{path}/cgroup.type", "threaded")
 
 
 def _is_leaf(path: str) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pyrunc.cgroups.oom import OomWatch
+    from pyrunc.cgroups.oom import OomCause, OomWatch
     from pyrunc.container.record import ContainerRecord
     from pyrunc.container.store import Store
 
@@ -36,8 +36,10 @@ def stats_event(record: ContainerRecord) -> dict[str, Any]:
     return {"type": "stats", "id": record.container_id, "data": data}
 
 
-def oom_event(record: ContainerRecord) -> dict[str, Any]:
-    return {"type": "oom", "id": record.container_id}
+def oom_event(record: ContainerRecord, cause: OomCause) -> dict[str, Any]:
+    """runc's, and whose memory it was: `cause` is limit, ancestor or host, `cgroup` the one that had the limit."""
+    event = {"type": "oom", "id": record.container_id, "cause": cause.cause}
+    return {**event, "cgroup": cause.cgroup} if cause.cgroup else event
 
 
 def follow(record: ContainerRecord, interval_seconds: float, emit: Callable[[dict[str, Any]], None]) -> None:
@@ -54,8 +56,9 @@ def follow(record: ContainerRecord, interval_seconds: float, emit: Callable[[dic
     while True:
         ready = dict(poller.poll(max(0.0, due - monotonic()) * 1000))
         # Before the end is looked at: what died may have died of it.
-        if watch is not None and watch.happened():
-            emit(oom_event(record))
+        cause = watch.happened() if watch is not None else None
+        if cause is not None:
+            emit(oom_event(record, cause))
         if pidfd.number in ready or _is_removed(watch):
             return
         if monotonic() >= due:

@@ -95,6 +95,21 @@ def test_numbers(runtime: Runtime, bundle: Bundle) -> None:
     assert data["cpuset"]["cpus"] == list(range(os.cpu_count() or 1))
 
 
+@pytest.mark.pyrunc_only  # runc tells of no interface that somebody else made
+def test_network(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.shell("sleep 100")
+    container_id = runtime.run_detached(bundle)
+    assert stats(runtime, container_id)["network_interfaces"] is None
+    pid = runtime.state(container_id)["pid"]
+    inside = ["nsenter", "--net", "--target", str(pid)]
+    subprocess.run([*inside, "ip", "link", "add", "veth7", "type", "veth", "peer", "name", "veth8"], check=True)
+    found = stats(runtime, container_id)["network_interfaces"]
+    assert sorted(interface["Name"] for interface in found) == ["veth7", "veth8"]
+    assert set(found[0]) == {
+        "Name", "RxBytes", "RxPackets", "RxErrors", "RxDropped", "TxBytes", "TxPackets", "TxErrors", "TxDropped",
+    }  # fmt: skip
+
+
 def test_throttling(runtime: Runtime, bundle: Bundle) -> None:
     bundle.linux["resources"]["cpu"] = {"quota": 1000, "period": 10000}
     bundle.shell("while :; do true; done")

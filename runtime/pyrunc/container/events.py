@@ -9,6 +9,7 @@ from pyrunc.cgroups.layout import read_page_sizes
 from pyrunc.cgroups.oom import watch_oom
 from pyrunc.cgroups.place import from_json
 from pyrunc.cgroups.stats import read_stats
+from pyrunc.container.interfaces import read_interfaces
 from pyrunc.container.status import CREATING, STOPPED, is_alive, status_of
 from pyrunc.errors import StateError
 from pyrunc.kernel.processes import open_pidfd
@@ -33,6 +34,7 @@ def load_running(store: Store, container_id: str) -> ContainerRecord:
 
 def stats_event(record: ContainerRecord) -> dict[str, Any]:
     data = read_stats(from_json(record.cgroup), read_page_sizes())
+    data["network_interfaces"] = read_interfaces(record.pid)
     return {"type": "stats", "id": record.container_id, "data": data}
 
 

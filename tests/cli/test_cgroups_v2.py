@@ -22,7 +22,10 @@ ONLY_V2 = ["unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgro
 COUNTING = "i=0; while :; do i=$((i + 1)); echo $i > /count; done"
 # Numbers for local use: no driver answers, so what is allowed fails otherwise.
 TRY = """
-try() { rm -f /node; mknod /node $1 $2 $3; sh -c "true $4 /node" 2>&1 | grep -q 'not permitted' && echo no || echo yes; }
+try() {
+    rm -f /node; mknod /node $1 $2 $3
+    sh -c "true $4 /node" 2>&1 | grep -q 'not permitted' && echo no || echo yes
+}
 """
 CGROUP_MOUNT = {
     "destination": "/sys/fs/cgroup",
@@ -68,7 +71,17 @@ def test_the_default_devices(runtime: OnlyV2, bundle: Bundle) -> None:
     for device in null zero full random urandom; do head -c1 </dev/$device >/dev/null && echo ok; done
     echo x >/dev/null && tty </dev/null; test -c /dev/ptmx && echo ptmx
     """
-    assert runtime.script(bundle, script).split() == ["no"] * 3 + ["ok", "ok", "ok", "ok", "ok", "not", "a", "tty", "ptmx"]
+    assert runtime.script(bundle, script).split() == ["no"] * 3 + [
+        "ok",
+        "ok",
+        "ok",
+        "ok",
+        "ok",
+        "not",
+        "a",
+        "tty",
+        "ptmx",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +206,9 @@ def test_limits_without_their_controller_are_refused(runtime: OnlyV2, bundle: Bu
 @pytest.fixture
 def threaded() -> Iterator[Path]:
     """A cgroup whose children must be threaded."""
-    top = next(path for path in (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")) if (path / "cgroup.procs").exists())
+    top = next(
+        path for path in (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")) if (path / "cgroup.procs").exists()
+    )
     path = top / f"clitest-threaded-{os.getpid()}"
     (path / "inner").mkdir(parents=True)
     (path / "inner/cgroup.type").write_text("threaded")
@@ -252,8 +267,8 @@ def test_a_writable_cgroup_belongs_to_the_container(runtime: OnlyV2, bundle: Bun
     delegating(bundle)
     bundle.shell(
         "exec >/tmp/out 2>/dev/null; cd /sys/fs/cgroup && mkdir below && echo 0 >below/cgroup.procs;"
-        "tail -n1 /proc/self/cgroup; for file in hugetlb.*.max cgroup.max.depth; do echo 1 >$file || echo refused; done;"
-        "echo end; sleep 100"
+        "tail -n1 /proc/self/cgroup;"
+        "for file in hugetlb.*.max cgroup.max.depth; do echo 1 >$file || echo refused; done; echo end; sleep 100"
     )
     container_id = runtime.run_detached(bundle)
     out = bundle.rootfs / "tmp/out"

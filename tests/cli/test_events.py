@@ -219,9 +219,7 @@ def test_the_limit_of_a_cgroup_above(runtime: Runtime, bundle: Bundle, tmp_path:
         wait_until(lambda: stream.lines("stats"))
         (bundle.rootfs / "go").touch()
         assert stream.process.wait(10) == 0
-        assert {line.partition(",\"cause")[2] for line in stream.lines("oom")} == {
-            f'":"ancestor","cgroup":"{parent}"}}'
-        }
+        assert {line.partition(',"cause')[2] for line in stream.lines("oom")} == {f'":"ancestor","cgroup":"{parent}"}}'}
     finally:
         runtime.clean_up()
         parent.rmdir()

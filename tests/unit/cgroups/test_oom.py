@@ -45,7 +45,9 @@ class Tree:
     def write(self) -> None:
         for path, oom in self.local.items():
             (path / "memory.events.local").write_text(EVENTS.format(oom=oom, killed=0))
-        (self.box / "memory.events").write_text(EVENTS.format(oom=self.local[self.box] + self.below, killed=self.killed))
+        (self.box / "memory.events").write_text(
+            EVENTS.format(oom=self.local[self.box] + self.below, killed=self.killed)
+        )
 
 
 @pytest.fixture

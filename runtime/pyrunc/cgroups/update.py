@@ -59,7 +59,8 @@ def update(
     memory = cgroup.find("memory")
     if memory is not None and memory.version == 2 and resources.memory is not None:
         check_usage(memory, resources.memory)
-    plan = plan_resources(_with_quota(cgroup, resources), hierarchies, page_sizes=page_sizes, skip_devices=LEFT_ALONE)
+    wanted = _with_memory_limit(cgroup, _with_quota(cgroup, resources))
+    plan = plan_resources(wanted, hierarchies, page_sizes=page_sizes, skip_devices=LEFT_ALONE)
     writer = _Updater(cgroup)
     try:
         skipped = writer.write_all(plan.writes)
@@ -95,6 +96,17 @@ def _with_quota(cgroup: ContainerCgroup, resources: Resources) -> Resources:
     with during(f"read {joined.path}/cpu.max"):
         quota = read_file(f"{joined.path}/cpu.max").split()[0]
     return resources if quota == b"max" else replace(resources, cpu=replace(cpu, quota=int(quota)))
+
+
+def _with_memory_limit(cgroup: ContainerCgroup, resources: Resources) -> Resources:
+    """Version 2 limits swap alone: what memory plus swap comes to depends on the limit of memory that is there."""
+    joined = cgroup.find("memory")
+    memory = resources.memory
+    if joined is None or joined.version == 1 or memory is None or memory.limit or (memory.swap or 0) <= 0:
+        return resources
+    with during(f"read {joined.path}/memory.max"):
+        limit = read_file(f"{joined.path}/memory.max").strip()
+    return resources if limit == b"max" else replace(resources, memory=replace(memory, limit=int(limit)))
 
 
 class _Updater(Writer):

@@ -57,6 +57,21 @@ def test_a_new_period_keeps_the_quota(place: tuple[ContainerCgroup, CgroupHierar
     assert (tmp_path / "cpu.max").read_text().startswith("20000 50000")
 
 
+def test_swap_alone_counts_from_the_limit_there_is(
+    place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path
+) -> None:
+    cgroup, hierarchy = place
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.swap.max").write_text("0\n")
+    update(cgroup, Resources(memory=Memory(swap=7000000)), (hierarchy,))
+    assert (tmp_path / "memory.swap.max").read_text() == "2000000"
+    with pytest.raises(ConfigError, match=r"memory\+swap limit should be >= memory limit"):
+        update(cgroup, Resources(memory=Memory(swap=4000000)), (hierarchy,))
+    (tmp_path / "memory.max").write_text("max\n")
+    with pytest.raises(ConfigError, match="unable to set swap limit without memory limit"):
+        update(cgroup, Resources(memory=Memory(swap=4000000)), (hierarchy,))
+
+
 def test_what_is_refused_is_set_back(place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path) -> None:
     """The second file is a directory: it can be read as little as written."""
     cgroup, hierarchy = place

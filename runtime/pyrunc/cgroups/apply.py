@@ -21,20 +21,17 @@ UNIFIED = "linux.resources.unified."
 V1_MEMORY_LIMIT = "memory.limit_in_bytes"
 
 
-def establish(cgroup: ContainerCgroup, plan: ResourcePlan, owner: int | None = None) -> list[str]:
-    """All that a new cgroup is to have before a process is in it; `owner` is whom version 2's is given to, a uid.
-
-    Returns and raises as `apply`.
-    """
+def establish(cgroup: ContainerCgroup, plan: ResourcePlan) -> list[str]:
+    """All that a new cgroup is to have before a process is in it.  Returns and raises as `apply`."""
     skipped = apply(cgroup, plan.writes)
     if plan.device_program is not None:
         from pyrunc.cgroups.device_filter import set_device_program  # version 2
 
         set_device_program(cgroup, plan.device_program)
-    if owner is not None:
+    if plan.owner is not None:
         from pyrunc.cgroups.delegation import delegate  # version 2, and few
 
-        delegate(cgroup, owner)
+        delegate(cgroup, plan.owner)
     return skipped
 
 

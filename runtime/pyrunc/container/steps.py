@@ -51,8 +51,8 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
     if program and directory is not None:
         doing = f"attach a device program of {len(program) // 8} instructions to {directory.path}"
         yield Step(name="device program", place="linux.resources.devices", doing=doing)
-    if prepared.cgroup_owner is not None and directory is not None:
-        doing = f"give {directory.path} to uid {prepared.cgroup_owner}"
+    if prepared.resources.owner is not None and directory is not None:
+        doing = f"give {directory.path} to uid {prepared.resources.owner}"
         yield Step(name="delegate", place="linux.namespaces", doing=doing)
     yield Step(name="exec fifo", doing="make the exec fifo")
     for one in plan.sources:

@@ -106,7 +106,17 @@ def test_device_rules(runtime: OnlyV2, bundle: Bundle, rules: list[dict[str, Any
     assert runtime.script(bundle, script).split() == expected.split()
 
 
-@pytest.mark.pyrunc_only  # runc looks for a rule that has all of what is asked: "deny w" lets "rw" pass
+@pytest.mark.pyrunc_only  # runc 1.1 lets the last one pass: no rule has both of its letters
+def test_one_denied_letter_is_enough(runtime: OnlyV2, bundle: Bundle) -> None:
+    bundle.linux["resources"]["devices"] = [
+        {"allow": True, "access": "rwm"},
+        {"allow": False, "type": "c", "major": 241, "minor": 7, "access": "w"},
+    ]
+    script = TRY + "try c 241 6 '<>'; try c 241 7 '<'; try c 241 7 '>'; try c 241 7 '<>'"
+    assert runtime.script(bundle, script).split() == ["yes", "yes", "no", "no"]
+
+
+@pytest.mark.pyrunc_only  # runc refuses it, as it does on version 1
 def test_a_hole_in_a_wider_rule(runtime: OnlyV2, bundle: Bundle) -> None:
     bundle.linux["resources"]["devices"] = [
         {"allow": False, "access": "rwm"},

@@ -295,6 +295,25 @@ def test_a_writable_cgroup_belongs_to_the_container(runtime: OnlyV2, bundle: Bun
     assert cgroups_of(container_id) == []
 
 
+@pytest.mark.pyrunc_only  # what another runtime may leave of it nobody would remove
+def test_cgroups_nested_deeper_than_a_path_is_long(runtime: OnlyV2, bundle: Bundle) -> None:
+    """What a container that has its cgroup may do; it must be listed, killed and deleted like any other."""
+    delegating(bundle)
+    bundle.args("sleep", "100")
+    container_id = runtime.run_detached(bundle)
+    directory = os.open(cgroup(container_id), os.O_RDONLY)
+    for _level in range(30):
+        os.mkdir("d" * 200, dir_fd=directory)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = inner
+    os.close(directory)
+    assert "sleep" in runtime("ps", container_id).ok().out
+    runtime("kill", "--all", container_id, "TERM").ok()
+    runtime("delete", "--force", container_id).ok()
+    assert cgroups_of(container_id) == []
+
+
 @pytest.mark.parametrize("case", ["read-only", "no-namespace", "no-mount"])
 def test_otherwise_it_does_not(runtime: OnlyV2, bundle: Bundle, case: str) -> None:
     delegating(bundle, *(["ro"] if case == "read-only" else []))

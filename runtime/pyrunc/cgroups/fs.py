@@ -11,7 +11,7 @@ from time import sleep
 
 from pyrunc.cgroups.controllers import enable_controllers
 from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy, is_only_v2, planned
-from pyrunc.cgroups.processes import children_of, list_processes, state_of
+from pyrunc.cgroups.processes import list_processes, state_of
 from pyrunc.errors import KernelError, StateError, during
 from pyrunc.kernel.files import Fd, exists, open_directory, read_file, write_file
 
@@ -110,6 +110,8 @@ def _become_threaded(path: str) -> None:
 
 
 def _is_leaf(path: str) -> bool:
+    from pyrunc.cgroups.tree import children_of  # only of a directory that was there already
+
     return not children_of(path)
 
 
@@ -192,10 +194,11 @@ def _remove_tree(path: str) -> bool:
     """rmdir, bottom-up if it has children; False while it is busy."""
     if _remove_directory(path):
         return True
-    for child in children_of(path):
-        if not _remove_tree(child):
-            return False
-    return _remove_directory(path)
+    from pyrunc.cgroups.tree import remove_below  # few containers make cgroups
+
+    with during(f"rmdir below {path}"):
+        is_empty = remove_below(path)
+    return is_empty and _remove_directory(path)
 
 
 def _remove_directory(path: str) -> bool:

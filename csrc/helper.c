@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/mount.h>
 #include <linux/netlink.h>
 #include <linux/openat2.h>
@@ -333,4 +334,76 @@ int64_t pyrunc_netlink_socket(int namespace)
 	}
 	close(ours);
 	return made;
+}
+
+/*
+ * Larger than any kernel's union bpf_attr, and all zero behind ours.  Linux 6.17 to 7.1 write query.revision at its
+ * offset whatever the size said (runc 1.5.2 was bitten): here that is our own memory.
+ */
+union padded_attr {
+	union bpf_attr attr;
+	char bytes[256];
+};
+
+static int64_t bpf(int command, union padded_attr *padded)
+{
+	return result_of(syscall(SYS_bpf, command, &padded->attr, sizeof(*padded)));
+}
+
+int64_t pyrunc_load_device_program(const char *instructions, size_t length)
+{
+	union padded_attr padded = {.bytes = {0}};
+
+	padded.attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+	padded.attr.insn_cnt = (uint32_t)(length / sizeof(struct bpf_insn));
+	padded.attr.insns = (uint64_t)(uintptr_t)instructions;
+	padded.attr.license = (uint64_t)(uintptr_t) "Apache-2.0"; /* no helper function is called */
+	memcpy(padded.attr.prog_name, "pyrunc_devices", sizeof("pyrunc_devices"));
+	return bpf(BPF_PROG_LOAD, &padded);
+}
+
+int64_t pyrunc_attach_device_program(int cgroup, int program, uint32_t flags, int replaced)
+{
+	union padded_attr padded = {.bytes = {0}};
+
+	padded.attr.target_fd = (uint32_t)cgroup;
+	padded.attr.attach_bpf_fd = (uint32_t)program;
+	padded.attr.attach_type = BPF_CGROUP_DEVICE;
+	padded.attr.attach_flags = flags;
+	if (replaced >= 0) {
+		padded.attr.attach_flags |= BPF_F_REPLACE;
+		padded.attr.replace_bpf_fd = (uint32_t)replaced;
+	}
+	return bpf(BPF_PROG_ATTACH, &padded);
+}
+
+int64_t pyrunc_detach_device_program(int cgroup, int program)
+{
+	union padded_attr padded = {.bytes = {0}};
+
+	padded.attr.target_fd = (uint32_t)cgroup;
+	padded.attr.attach_bpf_fd = (uint32_t)program;
+	padded.attr.attach_type = BPF_CGROUP_DEVICE;
+	return bpf(BPF_PROG_DETACH, &padded);
+}
+
+int64_t pyrunc_query_device_programs(int cgroup, uint32_t *ids, size_t capacity)
+{
+	union padded_attr padded = {.bytes = {0}};
+
+	padded.attr.query.target_fd = (uint32_t)cgroup;
+	padded.attr.query.attach_type = BPF_CGROUP_DEVICE;
+	padded.attr.query.prog_ids = (uint64_t)(uintptr_t)ids;
+	padded.attr.query.prog_cnt = (uint32_t)capacity;
+	const int64_t result = bpf(BPF_PROG_QUERY, &padded);
+
+	return result < 0 ? result : (int64_t)padded.attr.query.prog_cnt;
+}
+
+int64_t pyrunc_open_program(uint32_t id)
+{
+	union padded_attr padded = {.bytes = {0}};
+
+	padded.attr.prog_id = id;
+	return bpf(BPF_PROG_GET_FD_BY_ID, &padded);
 }

@@ -74,6 +74,24 @@ int64_t pyrunc_signalfd(uint64_t mask);
 /* close_range(2) with CLOSE_RANGE_CLOEXEC (Linux 5.11) from `first` up: what a caller leaked to us goes no further. */
 int64_t pyrunc_close_on_exec_from(int first);
 
+/* bpf(2) BPF_PROG_LOAD of `length` bytes of struct bpf_insn as BPF_PROG_TYPE_CGROUP_DEVICE, Linux 4.15: its descriptor. */
+int64_t pyrunc_load_device_program(const char *instructions, size_t length);
+
+/*
+ * bpf(2) BPF_PROG_ATTACH of a device program to the version 2 directory `cgroup`, with `flags`.  `replaced` >= 0 is the
+ * program whose place it takes: BPF_F_REPLACE is added (Linux 5.6).
+ */
+int64_t pyrunc_attach_device_program(int cgroup, int program, uint32_t flags, int replaced);
+
+/* bpf(2) BPF_PROG_DETACH of a device program from the version 2 directory `cgroup`. */
+int64_t pyrunc_detach_device_program(int cgroup, int program);
+
+/* bpf(2) BPF_PROG_QUERY: the ids of the device programs attached to `cgroup` itself, into ids[]; how many.  ENOSPC. */
+int64_t pyrunc_query_device_programs(int cgroup, uint32_t *ids, size_t capacity);
+
+/* bpf(2) BPF_PROG_GET_FD_BY_ID, Linux 4.13: a descriptor of the program that has this id. */
+int64_t pyrunc_open_program(uint32_t id);
+
 /* cffi] */
 
 #endif

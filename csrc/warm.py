@@ -24,7 +24,7 @@ pyrunc.__main__ pyrunc.cli.help pyrunc.hints pyrunc.json_faults
 pyrunc.program.simulator pyrunc.program.listing pyrunc.program.signatures
 pyrunc.cgroups.stats pyrunc.cgroups.stats_files pyrunc.cgroups.stats_v1 pyrunc.cgroups.stats_v2 pyrunc.cgroups.oom
 pyrunc.cgroups.update pyrunc.container.events pyrunc.container.explain pyrunc.container.features
-pyrunc.container.pause pyrunc.container.ps pyrunc.container.update pyrunc.container.amounts
+pyrunc.container.interfaces pyrunc.container.pause pyrunc.container.ps pyrunc.container.update pyrunc.container.amounts
 pyrunc.commands.checkpoint pyrunc.commands.events pyrunc.commands.explain pyrunc.commands.features
 pyrunc.commands.help pyrunc.commands.list pyrunc.commands.pause pyrunc.commands.ps pyrunc.commands.restore
 pyrunc.commands.resume pyrunc.commands.spec pyrunc.commands.update pyrunc.commands.validate pyrunc.commands.version

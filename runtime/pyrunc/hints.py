@@ -10,6 +10,13 @@ from errno import E2BIG, EBUSY, EINVAL, ELOOP, EMFILE, ENODEV, ENOMEM, ENOSPC, E
 
 # The first row that fits is taken: errno, words that must all be in the line, advice.
 HINTS: tuple[tuple[int, tuple[str, ...], str], ...] = (
+    (
+        EPERM,
+        ("device program",),
+        "bpf(2) needs CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN, of the host's user namespace",
+    ),
+    (ENOSYS, ("device program",), "this kernel has no bpf(2)"),
+    (EINVAL, ("device program",), "rules for devices on cgroup version 2 need a kernel with CONFIG_CGROUP_BPF"),
     (EPERM, ("mount proc",), "in a user namespace /proc can be mounted only where the host's own is fully visible"),
     (EPERM, ("mount sysfs",), "sysfs needs a network namespace owned by the container's user namespace"),
     (EPERM, ("mount ",), "a mount locked by the outer user namespace keeps nosuid, nodev, noexec and ro: ask for them"),

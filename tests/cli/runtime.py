@@ -127,7 +127,7 @@ def wait_until(condition: Any, seconds: float = 10) -> Any:
 
 
 def pids_of(container_id: str) -> list[int]:
-    """Processes whose cgroup is the container's."""
+    """Processes whose cgroup is the container's, or below it.  In one that was removed there are zombies alone."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -135,7 +135,8 @@ def pids_of(container_id: str) -> list[int]:
                 text = (entry / "cgroup").read_text()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if f"/{container_id}\n" in text or f"/{container_id}/" in text:
+            lines = [f"{line}/" for line in text.splitlines() if not line.endswith(" (deleted)")]
+            if any(f"/{container_id}/" in line for line in lines):
                 found.append(int(entry.name))
     return found
 

@@ -6,15 +6,15 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.runtime import PATH, Runtime, cgroups_of, wait_until
+from cli.runtime import IS_PYRUNC, PATH, Runtime, cgroups_of, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cli.bundle import Bundle
 
@@ -95,6 +95,21 @@ def test_numbers(runtime: Runtime, bundle: Bundle) -> None:
     assert data["cpuset"]["cpus"] == list(range(os.cpu_count() or 1))
 
 
+@pytest.mark.pyrunc_only  # runc tells of no interface that somebody else made
+def test_network(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.shell("sleep 100")
+    container_id = runtime.run_detached(bundle)
+    assert stats(runtime, container_id)["network_interfaces"] is None
+    pid = runtime.state(container_id)["pid"]
+    inside = ["nsenter", "--net", "--target", str(pid)]
+    subprocess.run([*inside, "ip", "link", "add", "veth7", "type", "veth", "peer", "name", "veth8"], check=True)
+    found = stats(runtime, container_id)["network_interfaces"]
+    assert sorted(interface["Name"] for interface in found) == ["veth7", "veth8"]
+    assert set(found[0]) == {
+        "Name", "RxBytes", "RxPackets", "RxErrors", "RxDropped", "TxBytes", "TxPackets", "TxErrors", "TxDropped",
+    }  # fmt: skip
+
+
 def test_throttling(runtime: Runtime, bundle: Bundle) -> None:
     bundle.linux["resources"]["cpu"] = {"quota": 1000, "period": 10000}
     bundle.shell("while :; do true; done")
@@ -156,6 +171,13 @@ def test_the_first_line_comes_after_one_interval(runtime: Runtime, sleeping: str
     assert stream.file.read_text() == ""
 
 
+def oom_line(container_id: str) -> str:
+    """runc's, and what pyrunc adds to it: whose limit it was."""
+    folder = next(folder for folder in cgroups_of(container_id) if "memory" in folder.parts)
+    cause = f',"cause":"limit","cgroup":"{folder}"' if IS_PYRUNC else ""
+    return f'{{"type":"oom","id":"{container_id}"{cause}}}'
+
+
 def test_out_of_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     bundle.linux["resources"]["memory"] = {"limit": 20 * MIB, "swap": 20 * MIB}
     bundle.shell("while [ ! -e /go ]; do sleep 0.02; done; (tail /dev/zero); sleep 100")
@@ -164,7 +186,7 @@ def test_out_of_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None
     wait_until(lambda: stream.lines("stats"))
     (bundle.rootfs / "go").touch()
     wait_until(lambda: stream.lines("oom"))
-    assert set(stream.lines("oom")) == {f'{{"type":"oom","id":"{container_id}"}}'}
+    assert set(stream.lines("oom")) == {oom_line(container_id)}
     runtime("delete", "--force", container_id).ok()
     assert stream.process.wait(5) == 0
 
@@ -179,8 +201,28 @@ def test_the_container_itself_dies_of_it(runtime: Runtime, bundle: Bundle, tmp_p
     wait_until(lambda: stream.lines("stats"))
     (bundle.rootfs / "go").touch()
     assert stream.process.wait(10) == 0
-    assert stream.lines("oom") == [f'{{"type":"oom","id":"{container_id}"}}']
+    assert stream.lines("oom") == [oom_line(container_id)]
     assert runtime.state(container_id)["status"] == "stopped"
+
+
+@pytest.mark.pyrunc_only  # runc does not say whose limit it was
+def test_the_limit_of_a_cgroup_above(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    parent = Path(f"/sys/fs/cgroup/memory/clitest-pod-{os.getpid()}")
+    parent.mkdir()
+    try:
+        (parent / "memory.limit_in_bytes").write_text(str(20 * MIB))
+        (parent / "memory.memsw.limit_in_bytes").write_text(str(20 * MIB))
+        bundle.linux["cgroupsPath"] = f"/{parent.name}/box"
+        bundle.shell("while [ ! -e /go ]; do sleep 0.02; done; exec tail /dev/zero")
+        container_id = runtime.run_detached(bundle)
+        stream = Stream(runtime, tmp_path, "--interval", "100ms", container_id)
+        wait_until(lambda: stream.lines("stats"))
+        (bundle.rootfs / "go").touch()
+        assert stream.process.wait(10) == 0
+        assert {line.partition(',"cause')[2] for line in stream.lines("oom")} == {f'":"ancestor","cgroup":"{parent}"}}'}
+    finally:
+        runtime.clean_up()
+        parent.rmdir()
 
 
 def test_paused(runtime: Runtime, sleeping: str, stream: Stream) -> None:

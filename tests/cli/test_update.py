@@ -177,6 +177,19 @@ def test_all_or_nothing(runtime: Runtime, container_id: str, flag: str, value: s
     assert Limits(container_id).all() == before
 
 
+@pytest.mark.pyrunc_only  # runc leaves what it had written
+def test_the_error_says_what_was_set_back(runtime: Runtime, container_id: str) -> None:
+    before = Limits(container_id).all()
+    for wanted, words, set_back in (
+        ({"memory": {"limit": 30 * MIB}, "cpu": {"cpus": "4000"}}, "cpuset.cpus", "memory.limit_in_bytes"),
+        # Who is idle no more has the default weight, unless it is written again.
+        ({"cpu": {"idle": 1}, "pids": {"limit": 1 << 40}}, "pids.max", "cpu.idle, cpu.shares"),
+    ):
+        result = runtime("update", "--resources", "-", container_id, input=json.dumps(wanted).encode())
+        assert f"; set back: {set_back}" in result.failed(words).err
+        assert Limits(container_id).all() == before
+
+
 def test_limits_that_cannot_be(runtime: Runtime, container_id: str) -> None:
     before = Limits(container_id).all()
     for words in (

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from helper_module import BUILT_IN, CFFI, CSRC, build_modules, helper_of, library_over, load
+from pyrunc.cgroups.layout import read_hierarchies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,7 @@ def arguments(lib: Any, function: Any) -> list[Any]:
         "char": lib.buffer(8),
     }
     values["uint64_t"] = lib.unsigned()
+    values["uint32_t"] = lib.unsigned_array(1)
     return [values[p.type] if p.is_pointer else 0 for p in function.parameters]
 
 
@@ -344,3 +346,56 @@ def test_a_program_in_the_place_of_the_stage(lib: Any, opened: list[int], tmp_pa
     with pytest.raises(ProcessLookupError):
         signal.pidfd_send_signal(keep(opened, pidfd[0]), 0)
     assert os.read(read, 10) == b""
+
+
+# -- device programs of cgroup version 2
+
+ANSWER_YES = bytes.fromhex("b400000001000000 9500000000000000")  # w0 = 1; exit
+ALLOW_MULTI = 2  # BPF_F_ALLOW_MULTI, linux/bpf.h
+
+
+@pytest.fixture
+def v2_directory() -> Iterator[int]:
+    hierarchy = next(one for one in read_hierarchies() if one.version == 2)
+    path = Path(hierarchy.mountpoint) / f"pyrunc-test-{os.getpid()}-helper"
+    path.mkdir()
+    descriptor = os.open(path, os.O_PATH)
+    yield descriptor
+    os.close(descriptor)
+    path.rmdir()
+
+
+def test_device_programs(lib: Any, opened: list[int], v2_directory: int) -> None:
+    programs = [
+        keep(opened, lib.helper.pyrunc_load_device_program(ANSWER_YES, len(ANSWER_YES))) for _number in range(3)
+    ]
+    first, second, third = programs
+    ids = lib.unsigned_array(64)
+
+    def attached() -> list[int]:
+        count = lib.helper.pyrunc_query_device_programs(v2_directory, ids, 64)
+        assert count >= 0, os.strerror(-count)
+        return [ids[index] for index in range(count)]
+
+    assert attached() == []
+    for program in (first, second):
+        assert lib.helper.pyrunc_attach_device_program(v2_directory, program, ALLOW_MULTI, -1) == 0
+    one, two = attached()
+    assert lib.helper.pyrunc_attach_device_program(v2_directory, third, ALLOW_MULTI, first) == 0
+    assert one not in attached()
+    assert two in attached()
+    assert lib.helper.pyrunc_query_device_programs(v2_directory, lib.unsigned_array(1), 1) == -errno.ENOSPC
+    found = keep(opened, lib.helper.pyrunc_open_program(two))
+    assert lib.helper.pyrunc_detach_device_program(v2_directory, found) == 0
+    assert lib.helper.pyrunc_detach_device_program(v2_directory, second) == -errno.ENOENT
+    assert lib.helper.pyrunc_detach_device_program(v2_directory, third) == 0
+    assert attached() == []
+
+
+def test_device_programs_that_the_kernel_refuses(lib: Any, v2_directory: int) -> None:
+    assert lib.helper.pyrunc_load_device_program(ANSWER_YES[:8], 8) == -errno.EINVAL
+    assert lib.helper.pyrunc_load_device_program(b"", 0) == -errno.E2BIG
+    assert lib.helper.pyrunc_attach_device_program(v2_directory, v2_directory, ALLOW_MULTI, -1) == -errno.EBADF
+    assert lib.helper.pyrunc_detach_device_program(-1, -1) == -errno.EBADF
+    assert lib.helper.pyrunc_query_device_programs(-1, lib.unsigned_array(1), 1) == -errno.EBADF
+    assert lib.helper.pyrunc_open_program((1 << 32) - 1) == -errno.ENOENT

@@ -8,16 +8,31 @@ from errno import EBUSY, ENOENT
 from pyrunc.cgroups.controllers import enable_controllers
 from pyrunc.errors import ConfigError, KernelError, PyruncError, during
 from pyrunc.kernel.constants import O_WRONLY
-from pyrunc.kernel.files import Fd, open_file, read_file
+from pyrunc.kernel.files import Fd, exists, open_file, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
-    from pyrunc.cgroups.writes import Write
+    from pyrunc.cgroups.writes import ResourcePlan, Write
 
+UNIFIED = "linux.resources.unified."
 V1_MEMORY_LIMIT = "memory.limit_in_bytes"
+
+
+def establish(cgroup: ContainerCgroup, plan: ResourcePlan) -> list[str]:
+    """All that a new cgroup is to have before a process is in it.  Returns and raises as `apply`."""
+    skipped = apply(cgroup, plan.writes)
+    if plan.device_program is not None:
+        from pyrunc.cgroups.device_filter import set_device_program  # version 2
+
+        set_device_program(cgroup, plan.device_program)
+    if plan.owner is not None:
+        from pyrunc.cgroups.delegation import delegate  # version 2, and few
+
+        delegate(cgroup, plan.owner)
+    return skipped
 
 
 def apply(cgroup: ContainerCgroup, writes: Sequence[Write]) -> list[str]:
@@ -79,8 +94,10 @@ class Writer:
         joined = self.cgroup.find(write.controller)
         if joined is None:
             name = write.controller or "unified"
-            # runc's words.
+            # runc's words, both.
             problem = f"cannot set {name} limit: container could not join or create cgroup"
+            if write.place.startswith(UNIFIED):
+                problem = f'unified resource "{write.file}" can\'t be set: controller "{name}" not available'
             raise ConfigError(f"{write.place}: {problem}")
         return joined
 
@@ -108,7 +125,7 @@ class Writer:
         if number == EBUSY and write.file == V1_MEMORY_LIMIT:
             told = self._memory_in_use(write)
         elif number == ENOENT and write.controller and not self._has_controller(write.controller):
-            told = ConfigError(f"{write.file}: the {write.controller} controller is not available in this cgroup")
+            told = ConfigError(f"{write.file}: {self._without_controller(write)}")
         else:
             told = KernelError(number)
             told.trail.append(f"write {write.value!r} to {write.file}")
@@ -125,6 +142,16 @@ class Writer:
         path = f"{self._joined(write).path}/{file}"
         with during(f"read {path}"):
             return int(read_file(path))
+
+    def _without_controller(self, write: Write) -> str:
+        """Version 2.  Threaded cgroups have none that counts by process (cgroups(7)); runc's words for that."""
+        path = self._joined(write).path
+        kind = read_file(f"{path}/cgroup.type").decode().strip() if exists(f"{path}/cgroup.type") else "domain"
+        if kind not in ("domain", "domain threaded"):
+            return f'cannot enter cgroupv2 "{path}" with domain controllers -- it is in {kind} mode'
+        if write.place.startswith(UNIFIED):
+            return f'unified resource "{write.file}" can\'t be set: controller "{write.controller}" not available'
+        return f"the {write.controller} controller is not available in this cgroup"
 
     def _has_controller(self, name: str) -> bool:
         joined = self.cgroup.find(name)

@@ -1,4 +1,4 @@
-"""linux.resources.devices: what a list of rules comes to, and how version 1 is told.
+"""linux.resources.devices: what a list of rules comes to, and how version 1 is told (version 2: device_program.py).
 
 The rules are applied in the listed order to "deny everything"; what the runtime itself promises (the default devices)
 comes last, as in runc.  The kernel's own devices.deny removes only an exception spelled the same, so `allow c 1:3` and
@@ -61,8 +61,7 @@ def work_out(rules: Sequence[DeviceRule]) -> DeviceAccess:
     After `allow a` there are two ways to say the same: everything but …, or all of c and b and then exceptions.
     The second takes what the first cannot (deny c *:*, then allow c 1:3).
     """
-    for rule, place in zip(rules, _places(len(rules)), strict=True):
-        _check(rule, place)
+    check_rules(rules)
     try:
         return _replay(rules, keeps_allowing=True)
     except _Hole:
@@ -86,6 +85,12 @@ def spell(key: Key, letters: str) -> str:
     """`c 136:* rwm`."""
     kind, major, minor = key
     return f"{kind} {'*' if major == ANY else major}:{'*' if minor == ANY else minor} {letters}"
+
+
+def check_rules(rules: Sequence[DeviceRule]) -> None:
+    """Raises ConfigError for a rule that means nothing."""
+    for rule, place in zip(rules, _places(len(rules)), strict=True):
+        _check(rule, place)
 
 
 def _places(count: int) -> list[str]:

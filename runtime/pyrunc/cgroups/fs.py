@@ -11,7 +11,7 @@ from time import sleep
 
 from pyrunc.cgroups.controllers import enable_controllers
 from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy, is_only_v2, planned
-from pyrunc.cgroups.processes import children_of, list_processes, state_of
+from pyrunc.cgroups.processes import list_processes, state_of
 from pyrunc.errors import KernelError, StateError, during
 from pyrunc.kernel.files import Fd, exists, open_directory, read_file, write_file
 
@@ -53,6 +53,7 @@ def create(hierarchies: Sequence[CgroupHierarchy], paths: Sequence[str], *, opti
                         adopted.append(wanted.path)
                     if wanted.version == 2 and only_v2:
                         enable_controllers(parent_of(wanted.path), wanted.controllers)
+                        _become_threaded(wanted.path)
     except BaseException:
         _remove_empty(reversed(made))
         raise
@@ -98,7 +99,19 @@ def _make(wanted: JoinedHierarchy, made: list[str], *, optional: bool) -> bool:
     return True
 
 
+def _become_threaded(path: str) -> None:
+    """A cgroup below a threaded one takes processes only when it is threaded as well (cgroups(7), "Thread mode").
+
+    As runc; a limit of a controller that counts by process (memory, io) is refused when it is written.
+    """
+    with during(f"cgroup.type of {path}"):
+        if read_file(f"{path}/cgroup.type") == b"domain invalid\n":
+            write_file(f"{path}/cgroup.type", "threaded")
+
+
 def _is_leaf(path: str) -> bool:
+    from pyrunc.cgroups.tree import children_of  # only of a directory that was there already
+
     return not children_of(path)
 
 
@@ -181,10 +194,11 @@ def _remove_tree(path: str) -> bool:
     """rmdir, bottom-up if it has children; False while it is busy."""
     if _remove_directory(path):
         return True
-    for child in children_of(path):
-        if not _remove_tree(child):
-            return False
-    return _remove_directory(path)
+    from pyrunc.cgroups.tree import remove_below  # few containers make cgroups
+
+    with during(f"rmdir below {path}"):
+        is_empty = remove_below(path)
+    return is_empty and _remove_directory(path)
 
 
 def _remove_directory(path: str) -> bool:

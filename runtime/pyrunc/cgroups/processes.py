@@ -23,39 +23,27 @@ FREEZE_WAITS = (0.0005, 0.001, 0.002, 0.004, *[0.01] * 100)
 KILL_ROUNDS = 20
 
 
-def children_of(path: str) -> list[str]:
-    """The cgroups directly below; none if it is gone."""
-    try:
-        with posix.scandir(path) as entries:
-            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError as error:
-        if error.errno in GONE:
-            return []
-        raise
-
-
 def list_processes(path: str) -> list[int]:
     """The pids in a cgroup directory and below it; none if it is gone.  0 (not of our pid namespace) is left out."""
+    from pyrunc.cgroups.tree import visit  # state and start have no use for it
+
     found: list[int] = []
-    waiting = [path]
-    while waiting:
-        directory = waiting.pop()
-        with during(f"read the processes of {directory}"):
+    with during(f"read the processes of {path}"):
+        for directory in visit(path):
             found.extend(_pids(directory))
-            waiting.extend(children_of(directory))
     return found
 
 
-def _pids(directory: str) -> list[int]:
+def _pids(directory: int) -> list[int]:
     try:
-        content = read_file(f"{directory}/cgroup.procs", limit=64 << 20)
+        content = read_file("cgroup.procs", limit=64 << 20, dir_fd=directory)
     except OSError as error:
         if error.errno in GONE:
             return []
         if error.errno != EOPNOTSUPP:
             raise
         # A threaded cgroup (v2) shows threads only: a signal to one is a signal to its process.
-        content = read_file(f"{directory}/cgroup.threads", limit=64 << 20)
+        content = read_file("cgroup.threads", limit=64 << 20, dir_fd=directory)
     return [int(line) for line in content.split() if line != b"0"]
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PLACE = "linux.resources"
 NO_KERNEL_MEMORY = f"{PLACE}.memory.kernel: ignored, Linux has no limit of kernel memory any more"
-NO_DEVICES = f"{PLACE}.devices: not applied, this build has no device program for cgroup version 2"
 
 
 def plan_resources(
@@ -37,12 +36,16 @@ def plan_resources(
     only_v2 = is_only_v2(hierarchies)
     writes: list[Write] = []
     warnings: list[str] = []
+    rules = resources.devices if resources is not None else ()
+    device_program = None
     if skip_devices:
         warnings.append(f"{PLACE}.devices: not applied, {skip_devices}")
-    elif only_v2:
-        warnings.append(NO_DEVICES)
+    elif "devices" in versions or all(hierarchy.version == 1 for hierarchy in hierarchies):
+        writes.extend(v1_writes(rules))
     else:
-        writes.extend(v1_writes(resources.devices if resources is not None else ()))
+        from pyrunc.cgroups.device_program import compile_program  # no business of a host whose version 1 has devices
+
+        device_program = compile_program(rules)
     if resources is not None:
         writes.extend(_limits(resources, versions, only_v2))
         for index, limit in enumerate(resources.hugepage_limits):
@@ -52,7 +55,7 @@ def plan_resources(
             writes.extend(language.hugetlb_writes(limit, f"{place}.limit"))
         if resources.memory is not None and resources.memory.kernel is not None:
             warnings.append(NO_KERNEL_MEMORY)
-    return ResourcePlan(writes=tuple(writes), warnings=tuple(warnings))
+    return ResourcePlan(writes=tuple(writes), warnings=tuple(warnings), device_program=device_program)
 
 
 def _limits(resources: Resources, versions: dict[str, int], only_v2: bool) -> Iterator[Write]:

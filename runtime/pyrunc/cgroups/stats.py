@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pyrunc.cgroups import stats_v1, stats_v2
 from pyrunc.cgroups.processes import processes
-from pyrunc.cgroups.stats_files import UINT64_MAX, number, pressure, read_text, without_zeros
+from pyrunc.cgroups.stats_files import UINT64_MAX, keyed, number, pressure, read_text, without_zeros
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.place import ContainerCgroup
 
 NO_MEMORY = {"limit": 0, "failcnt": 0}
+RDMA_KEYS = {"hca_handle": "hca_handles", "hca_object": "hca_objects"}
+UINT32_MAX = (1 << 32) - 1
 
 
 def read_stats(cgroup: ContainerCgroup, page_sizes: Sequence[str]) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def read_stats(cgroup: ContainerCgroup, page_sizes: Sequence[str]) -> dict[str, 
         "hugetlb": _hugetlb(cgroup, page_sizes),
         "intel_rdt": {},
         "network_interfaces": None,  # runc: only those that it made itself, which it has not done since 2015
+        **without_zeros({"rdma_stats": _rdma(cgroup), "misc_stats": _misc(cgroup)}),
     }
 
 
@@ -81,3 +84,38 @@ def _hugetlb(cgroup: ContainerCgroup, page_sizes: Sequence[str]) -> dict[str, An
         return {}
     language = stats_v1.hugetlb if joined.version == 1 else stats_v2.hugetlb
     return language(joined.path, page_sizes)
+
+
+def _rdma(cgroup: ContainerCgroup) -> dict[str, Any]:
+    """runc prints none of these; the names are those of its library.  The same files in both versions."""
+    joined = cgroup.find("rdma")
+    if joined is None:
+        return {}
+    files = (("rdma_limit", "rdma.max"), ("rdma_current", "rdma.current"))
+    return without_zeros({name: rdma_entries(read_text(f"{joined.path}/{file}")) for name, file in files})
+
+
+def rdma_entries(text: str | None) -> list[dict[str, Any]]:
+    """Lines `mlx4_0 hca_handle=2 hca_object=max`; no limit is 2^32-1 there."""
+    found = []
+    for line in (text or "").splitlines():
+        device, *pairs = line.split()
+        entry: dict[str, Any] = {"device": device}
+        for name, _equals, value in [pair.partition("=") for pair in pairs]:
+            if name in RDMA_KEYS:
+                entry[RDMA_KEYS[name]] = UINT32_MAX if value == "max" else int(value)
+        found.append(entry)
+    return found
+
+
+def _misc(cgroup: ContainerCgroup) -> dict[str, Any]:
+    """What misc.current names, with how often its limit was met (Linux 5.13: encrypted virtual machines and the like).
+
+    The controller's files of version 1 are the same.
+    """
+    joined = cgroup.find("misc")
+    if joined is None:
+        return {}
+    events = keyed(read_text(f"{joined.path}/misc.events"))
+    usage = keyed(read_text(f"{joined.path}/misc.current"))
+    return {name: without_zeros({"usage": usage[name], "events": events.get(f"{name}.max", 0)}) for name in usage}

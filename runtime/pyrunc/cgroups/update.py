@@ -1,20 +1,20 @@
 """Other limits for a container that is there: all of them, or none.
 
 Before a file is written its value is read.  When a later write is refused what has been written is set back, the
-last first: each of these steps leads to a state that the kernel had accepted before.
+last first: each of these steps leads to a state that the kernel had accepted before.  The error says what was set back.
 """
 
 from __future__ import annotations
 
 import posix
-from errno import ENOENT
+from errno import ENOENT, errorcode
 
 from ocispec.record import replace
 from pyrunc.cgroups.apply import Writer
+from pyrunc.cgroups.controllers import enable_controllers
 from pyrunc.cgroups.resources import plan_resources
-from pyrunc.errors import ConfigError, during
-from pyrunc.kernel.constants import O_WRONLY
-from pyrunc.kernel.files import open_file, read_file
+from pyrunc.errors import ConfigError, PyruncError, during
+from pyrunc.kernel.files import exists, read_file, write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ RESET = {
     "rdma.max": "{key} hca_handle=max hca_object=max",
 }
 
+WEIGHT_FILES = {1: "cpu.shares", 2: "cpu.weight"}
+
 
 def update(
     cgroup: ContainerCgroup,
@@ -57,12 +59,15 @@ def update(
     memory = cgroup.find("memory")
     if memory is not None and memory.version == 2 and resources.memory is not None:
         check_usage(memory, resources.memory)
-    plan = plan_resources(_with_quota(cgroup, resources), hierarchies, page_sizes=page_sizes, skip_devices=LEFT_ALONE)
+    wanted = _with_memory_limit(cgroup, _with_quota(cgroup, resources))
+    plan = plan_resources(wanted, hierarchies, page_sizes=page_sizes, skip_devices=LEFT_ALONE)
     writer = _Updater(cgroup)
     try:
         skipped = writer.write_all(plan.writes)
-    except BaseException:
-        writer.set_back()
+    except BaseException as error:
+        report = writer.set_back()
+        if isinstance(error, PyruncError):
+            error.text += report
         raise
     return [warning for warning in (*plan.warnings, *skipped) if not warning.endswith(LEFT_ALONE)]
 
@@ -93,6 +98,17 @@ def _with_quota(cgroup: ContainerCgroup, resources: Resources) -> Resources:
     return resources if quota == b"max" else replace(resources, cpu=replace(cpu, quota=int(quota)))
 
 
+def _with_memory_limit(cgroup: ContainerCgroup, resources: Resources) -> Resources:
+    """Version 2 limits swap alone: what memory plus swap comes to depends on the limit of memory that is there."""
+    joined = cgroup.find("memory")
+    memory = resources.memory
+    if joined is None or joined.version == 1 or memory is None or memory.limit or (memory.swap or 0) <= 0:
+        return resources
+    with during(f"read {joined.path}/memory.max"):
+        limit = read_file(f"{joined.path}/memory.max").strip()
+    return resources if limit == b"max" else replace(resources, memory=replace(memory, limit=int(limit)))
+
+
 class _Updater(Writer):
     """Writes, and remembers what was there."""
 
@@ -104,24 +120,37 @@ class _Updater(Writer):
 
     def put(self, joined: JoinedHierarchy, write: Write) -> None:
         path = f"{joined.path}/{write.file}"
-        value = _value_before(path, write)
+        if joined.version == 2 and write.controller and not exists(path):
+            # Shown only below a cgroup that enables the controller: then it has a value to remember.
+            enable_controllers(joined.path.rpartition("/")[0], (write.controller,))
+        remembered = [(path, _value_before(path, write))]
+        if write.file == "cpu.idle" and remembered[0][1] == "0":
+            # Whoever ceases to be idle has the default weight: sched_group_set_idle() of the kernel.
+            weight = WEIGHT_FILES[joined.version]
+            remembered.insert(0, (f"{joined.path}/{weight}", read_file(f"{joined.path}/{weight}").decode().strip()))
         super().put(joined, write)
-        if value:
-            self.before.append((path, value))
+        self.before.extend((path, value) for path, value in remembered if value)
 
-    def set_back(self) -> None:
-        """As far as it goes: the error that brought us here matters more."""
+    def set_back(self) -> str:
+        """As far as it goes: the error that brought us here matters more.  What to add to that error's words."""
+        done: list[str] = []
+        left: list[str] = []
         for path, value in reversed(self.before):
+            name = path.rpartition("/")[2]
             try:
-                with open_file(path, O_WRONLY) as file:
-                    posix.write(file.number, value.encode())
+                write_file(path, value)
             except OSError as error:
                 if error.errno is None:
                     raise
+                left.append(f"{name} ({errorcode.get(error.errno, error.errno)})")
+            else:
+                done.append(name)
+        told = (("set back", done), ("not set back", left))
+        return "".join([f"; {words}: {', '.join(dict.fromkeys(names))}" for words, names in told if names])
 
 
 def _value_before(path: str, write: Write) -> str:
-    """ "" for a file that is not there (version 2: its controller is enabled by the write) or cannot be read."""
+    """ "" for a file that is not there or cannot be read."""
     try:
         content = read_file(path).decode()
     except OSError as error:

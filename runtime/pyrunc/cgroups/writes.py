@@ -53,7 +53,13 @@ class Write:
 
 
 class ResourcePlan(Record):
-    """What linux.resources comes to on this host: writes in order, and what the user should be told."""
+    """What linux.resources comes to on this host: writes in order, and what the user should be told.
+
+    `device_program` is struct bpf_insn[] for version 2, b"" where everything is allowed; None: devices are version 1's
+    business, or nobody's.  `owner` is the host's uid that version 2's directory is given to.
+    """
 
     writes: tuple[Write, ...]
     warnings: tuple[str, ...] = ()
+    device_program: bytes | None = None
+    owner: int | None = None

@@ -13,11 +13,9 @@ import time
 from ocispec.record import Record, replace
 from pyrunc import log
 from pyrunc.cgroups import fs as cgroupfs
-from pyrunc.cgroups.apply import apply
-from pyrunc.cgroups.layout import read_page_sizes
+from pyrunc.cgroups.apply import establish
 from pyrunc.cgroups.paths import container_paths
 from pyrunc.cgroups.place import ContainerCgroup, planned
-from pyrunc.cgroups.resources import NO_DEVICES, plan_resources
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
 from pyrunc.container.links import source_links, with_links_resolved
@@ -25,6 +23,7 @@ from pyrunc.container.nodes import make_nodes, remove_nodes
 from pyrunc.container.notified import notify_caller, with_notify
 from pyrunc.container.options import check_console
 from pyrunc.container.record import ContainerRecord
+from pyrunc.container.resources import resources_of
 from pyrunc.container.state import hook_state
 from pyrunc.errors import ConfigError, PyruncError, StageFailed, Unsupported, UsageError, during
 from pyrunc.jsonio import dumps
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ocispec.config import Config, Process
+    from ocispec.config import Process
     from pyrunc.cgroups.writes import ResourcePlan
     from pyrunc.container.execute import ExecOptions
     from pyrunc.container.options import CreateOptions
@@ -126,10 +125,9 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     namespaces = plan_namespaces(config, host)
     if namespaces.has_user_namespace:
         host = replace(host, capabilities=ALL_CAPABILITIES)  # user_namespaces(7): its first process has them all
-    resources = _plan_resources(config, host)
+    resources = resources_of(config, host)
     for warning in resources.warnings:
-        # Devices that nothing keeps from the container are everybody's business; the rest is for who looks for it.
-        (log.warning if warning == NO_DEVICES else log.debug)(warning)
+        log.debug(warning)
     for warning in credential_warnings(config.process, host):
         # Every `runc spec` asks for ambient capabilities that are not inheritable: news only for who looks for it.
         (log.debug if warning.startswith("can't raise ambient") else log.warning)(warning)
@@ -252,7 +250,7 @@ def _make(
     directory.save(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup).as_json()))
     cgroup = cgroupfs.create(prepared.host.cgroups, _paths(prepared), optional=prepared.cgroup.optional)
     undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
-    for warning in apply(cgroup, prepared.resources.writes):
+    for warning in establish(cgroup, prepared.resources):
         log.debug(warning)
     if cgroup.hierarchies != prepared.cgroup.hierarchies:
         # A rootless container that may not join them all: its program must not try.
@@ -334,14 +332,6 @@ def _config_for_exec(document: dict[str, Any]) -> dict[str, Any]:
     annotations = document.get("annotations") or {}
     meant = {key: annotations[key] for key in (KEEP_GROUPS, BPF_DATA, FAIL_UNKNOWN) if key in annotations}
     return config | {"annotations": meant} if meant else config
-
-
-def _plan_resources(config: Config, host: Host) -> ResourcePlan:
-    wanted = config.linux.resources
-    sizes = read_page_sizes() if wanted is not None and wanted.hugepage_limits else ()
-    # Writing device rules needs the host's CAP_SYS_ADMIN: devcgroup_update_access(), in any user namespace EPERM.
-    skip = "pyrunc is in a user namespace" if host.in_user_namespace else "" if host.euid == 0 else "pyrunc is not root"
-    return plan_resources(wanted, host.cgroups, page_sizes=sizes, skip_devices=skip)
 
 
 def _run_poststop(record: ContainerRecord) -> None:

@@ -9,6 +9,7 @@ from pyrunc.cgroups.layout import read_page_sizes
 from pyrunc.cgroups.oom import watch_oom
 from pyrunc.cgroups.place import from_json
 from pyrunc.cgroups.stats import read_stats
+from pyrunc.container.interfaces import read_interfaces
 from pyrunc.container.status import CREATING, STOPPED, is_alive, status_of
 from pyrunc.errors import StateError
 from pyrunc.kernel.processes import open_pidfd
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pyrunc.cgroups.oom import OomWatch
+    from pyrunc.cgroups.oom import OomCause, OomWatch
     from pyrunc.container.record import ContainerRecord
     from pyrunc.container.store import Store
 
@@ -33,11 +34,14 @@ def load_running(store: Store, container_id: str) -> ContainerRecord:
 
 def stats_event(record: ContainerRecord) -> dict[str, Any]:
     data = read_stats(from_json(record.cgroup), read_page_sizes())
+    data["network_interfaces"] = read_interfaces(record.pid)
     return {"type": "stats", "id": record.container_id, "data": data}
 
 
-def oom_event(record: ContainerRecord) -> dict[str, Any]:
-    return {"type": "oom", "id": record.container_id}
+def oom_event(record: ContainerRecord, cause: OomCause) -> dict[str, Any]:
+    """runc's, and whose memory it was: `cause` is limit, ancestor or host, `cgroup` the one that had the limit."""
+    event = {"type": "oom", "id": record.container_id, "cause": cause.cause}
+    return {**event, "cgroup": cause.cgroup} if cause.cgroup else event
 
 
 def follow(record: ContainerRecord, interval_seconds: float, emit: Callable[[dict[str, Any]], None]) -> None:
@@ -54,8 +58,9 @@ def follow(record: ContainerRecord, interval_seconds: float, emit: Callable[[dic
     while True:
         ready = dict(poller.poll(max(0.0, due - monotonic()) * 1000))
         # Before the end is looked at: what died may have died of it.
-        if watch is not None and watch.happened():
-            emit(oom_event(record))
+        cause = watch.happened() if watch is not None else None
+        if cause is not None:
+            emit(oom_event(record, cause))
         if pidfd.number in ready or _is_removed(watch):
             return
         if monotonic() >= due:

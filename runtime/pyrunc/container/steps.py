@@ -47,6 +47,13 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
     if record.rdt:
         doing = f"make or find the resctrl group {record.rdt['path']}"
         yield Step(name="resctrl group", place="linux.intelRdt", doing=doing)
+    program, directory = prepared.resources.device_program, prepared.cgroup.find("")
+    if program and directory is not None:
+        doing = f"attach a device program of {len(program) // 8} instructions to {directory.path}"
+        yield Step(name="device program", place="linux.resources.devices", doing=doing)
+    if prepared.resources.owner is not None and directory is not None:
+        doing = f"give {directory.path} to uid {prepared.resources.owner}"
+        yield Step(name="delegate", place="linux.namespaces", doing=doing)
     yield Step(name="exec fifo", doing="make the exec fifo")
     for one in plan.sources:
         words = "tree" if one.recursive else "mount"

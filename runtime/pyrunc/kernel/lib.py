@@ -52,5 +52,10 @@ def unsigned() -> Any:
     return memoryview(bytearray(8)).cast("Q") if _ffi is None else _ffi.new("uint64_t *")
 
 
+def unsigned_array(count: int) -> Any:
+    """An array of uint32_t for a helper function to fill."""
+    return memoryview(bytearray(count * _INT_SIZE)).cast("I") if _ffi is None else _ffi.new("uint32_t[]", count)
+
+
 def buffer(size: int) -> Any:
     return bytearray(size) if _ffi is None else _ffi.new("char[]", size)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from device_lists import RULES, devices, may_by_the_list, rule
 from ocispec.resources import DeviceRule
 from pyrunc.cgroups.devices import ANY, DEFAULT_ALLOWED, spell, v1_writes, work_out
 from pyrunc.errors import ConfigError
@@ -13,12 +13,6 @@ from pyrunc.errors import ConfigError
 DEFAULT_LINES = [spell(key, letters) for key, letters in DEFAULT_ALLOWED]
 DENY_ALL = DeviceRule(allow=False, type="a", access="rwm")
 ALLOW_ALL = DeviceRule(allow=True, access="rwm")
-
-
-def rule(allow: bool, text: str) -> DeviceRule:
-    kind, numbers, access = text.split()
-    major, minor = (None if n == "*" else int(n) for n in numbers.split(":"))
-    return DeviceRule(allow=allow, type=kind, major=major, minor=minor, access=access)
 
 
 def written(*rules: DeviceRule) -> list[str]:
@@ -137,33 +131,6 @@ class KernelModel:
         return excepted != self.allow
 
 
-def may_by_the_list(rules: list[DeviceRule], kind: str, major: int, minor: int, letter: str) -> bool:
-    """The last rule that speaks of the access decides; the default devices come last."""
-    numbers = [(True, *key, letters) for key, letters in DEFAULT_ALLOWED]
-    listed = [
-        (r.allow, r.type or "a", ANY if r.major is None else r.major, ANY if r.minor is None else r.minor, r.access)
-        for r in rules
-    ]
-    answer = False
-    for allow, of_kind, of_major, of_minor, letters in (*listed, *numbers):
-        if of_kind in ("a", kind) and of_major in (ANY, major) and of_minor in (ANY, minor) and letter in letters:
-            answer = allow
-    return answer
-
-
-RULES = st.lists(
-    st.builds(
-        DeviceRule,
-        allow=st.booleans(),
-        type=st.sampled_from(["", "a", "b", "c", "c"]),
-        major=st.sampled_from([None, None, 1, 5, 8]),
-        minor=st.sampled_from([None, 0, 2, 3]),
-        access=st.sampled_from(["r", "w", "m", "rw", "rwm", "rwm", "wr"]),
-    ),
-    max_size=6,
-)
-
-
 def test_the_kernel_then_decides_as_the_list_says() -> None:
     expressed = []
 
@@ -179,12 +146,10 @@ def test_the_kernel_then_decides_as_the_list_says() -> None:
         model = KernelModel()
         for write in writes:
             model.write(write.file, write.value)
-        for kind in "bc":
-            for major in (1, 5, 8, 136):
-                for minor in (0, 2, 3, 4):
-                    for letter in "rwm":
-                        wanted = may_by_the_list(rules, kind, major, minor, letter)
-                        assert model.may(kind, major, minor, letter) == wanted, (rules, kind, major, minor, letter)
+        for device in devices():
+            for letter in "rwm":
+                wanted = may_by_the_list(rules, *device, letter)
+                assert model.may(*device, letter) == wanted, (rules, device, letter)
 
     check()
     # Holes in wider rules are the exception: else the test would say nothing.

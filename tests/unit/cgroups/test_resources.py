@@ -21,8 +21,9 @@ from ocispec.resources import (
     WeightDevice,
 )
 from pyrunc.cgroups import v2
+from pyrunc.cgroups.device_program import compile_program
 from pyrunc.cgroups.place import is_only_v2
-from pyrunc.cgroups.resources import NO_DEVICES, NO_KERNEL_MEMORY, plan_resources
+from pyrunc.cgroups.resources import NO_KERNEL_MEMORY, plan_resources
 from pyrunc.cgroups.writes import Write
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.host import CgroupHierarchy
@@ -318,8 +319,13 @@ def test_unified() -> None:
 
 
 def test_device_rules_follow_the_host_and_the_rights() -> None:
-    assert plan_resources(Resources(), V2).warnings == (NO_DEVICES,)
+    assert plan_resources(Resources(), V2).warnings == ()
     assert plan_resources(Resources(), V2).writes == ()
+    assert plan_resources(None, V2).device_program == compile_program(())
+    # A hybrid host whose version 1 has no devices controller: version 2 can do it all the same.
+    assert plan_resources(None, (*v1_host("memory"), *V2)).device_program == compile_program(())
+    assert plan_resources(None, HYBRID).device_program is None
+    assert plan_resources(None, V2, skip_devices="pyrunc is not root").device_program is None
     skipped = plan_resources(Resources(), V1, skip_devices="pyrunc is in a user namespace")
     assert skipped.writes == ()
     assert skipped.warnings == ("linux.resources.devices: not applied, pyrunc is in a user namespace",)

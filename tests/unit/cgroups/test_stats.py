@@ -202,3 +202,31 @@ def test_nothing_is_joined(tmp_path: Path) -> None:
         ]  # fmt: skip
         assert data["pids"] == {}
         assert data["memory"]["usage"] == {"limit": 0, "failcnt": 0}
+
+
+def test_rdma_and_misc(tmp_path: Path) -> None:
+    """Only where there is something to tell: the document is runc's otherwise."""
+    path = fill(
+        tmp_path / "full",
+        {
+            "rdma.max": "mlx4_0 hca_handle=2 hca_object=max\nocrdma1 hca_handle=max hca_object=max\n",
+            "rdma.current": "mlx4_0 hca_handle=1 hca_object=20\nocrdma1 hca_handle=0 hca_object=0\n",
+            "misc.current": "sev 3\nsev_es 0\n",
+            "misc.events": "sev.max 5\nsev_es.max 0\n",
+        },
+    )
+    found = read_stats(cgroup((2, ("rdma", "misc"), path)), ())
+    assert found["rdma_stats"] == {
+        "rdma_limit": [
+            {"device": "mlx4_0", "hca_handles": 2, "hca_objects": (1 << 32) - 1},
+            {"device": "ocrdma1", "hca_handles": (1 << 32) - 1, "hca_objects": (1 << 32) - 1},
+        ],
+        "rdma_current": [
+            {"device": "mlx4_0", "hca_handles": 1, "hca_objects": 20},
+            {"device": "ocrdma1", "hca_handles": 0, "hca_objects": 0},
+        ],
+    }
+    assert found["misc_stats"] == {"sev": {"usage": 3, "events": 5}, "sev_es": {}}
+    empty = fill(tmp_path / "empty", {"rdma.max": "", "rdma.current": "", "misc.current": "", "misc.events": ""})
+    assert not {"rdma_stats", "misc_stats"} & set(read_stats(cgroup((2, ("rdma", "misc"), empty)), ()))
+    assert not {"rdma_stats", "misc_stats"} & set(read_stats(cgroup((2, (), empty)), ()))

@@ -57,6 +57,21 @@ def test_a_new_period_keeps_the_quota(place: tuple[ContainerCgroup, CgroupHierar
     assert (tmp_path / "cpu.max").read_text().startswith("20000 50000")
 
 
+def test_swap_alone_counts_from_the_limit_there_is(
+    place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path
+) -> None:
+    cgroup, hierarchy = place
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.swap.max").write_text("0\n")
+    update(cgroup, Resources(memory=Memory(swap=7000000)), (hierarchy,))
+    assert (tmp_path / "memory.swap.max").read_text() == "2000000"
+    with pytest.raises(ConfigError, match=r"memory\+swap limit should be >= memory limit"):
+        update(cgroup, Resources(memory=Memory(swap=4000000)), (hierarchy,))
+    (tmp_path / "memory.max").write_text("max\n")
+    with pytest.raises(ConfigError, match="unable to set swap limit without memory limit"):
+        update(cgroup, Resources(memory=Memory(swap=4000000)), (hierarchy,))
+
+
 def test_what_is_refused_is_set_back(place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path) -> None:
     """The second file is a directory: it can be read as little as written."""
     cgroup, hierarchy = place
@@ -64,9 +79,23 @@ def test_what_is_refused_is_set_back(place: tuple[ContainerCgroup, CgroupHierarc
     assert (tmp_path / "cpu.weight").read_text() != "100\n"
     (tmp_path / "cpu.weight").write_text("100\n")
     (tmp_path / "pids.max").mkdir()
-    with pytest.raises(KernelError, match="pids"):
+    with pytest.raises(KernelError, match=r"pids\.max: EISDIR \(is a directory\); set back: cpu\.weight$"):
         update(cgroup, Resources(cpu=Cpu(shares=2048), pids=Pids(limit=5)), (hierarchy,))
     assert (tmp_path / "cpu.weight").read_text() == "100\n"
+
+
+def test_who_was_not_idle_has_the_old_weight_again(
+    place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path
+) -> None:
+    """In the kernel cpu.idle 0 makes the weight the default one, so it is written after it."""
+    cgroup, hierarchy = place
+    (tmp_path / "cpu.idle").write_text("0\n")
+    (tmp_path / "cpu.weight").write_text("300\n")
+    (tmp_path / "pids.max").mkdir()
+    with pytest.raises(KernelError, match=r"; set back: cpu\.idle, cpu\.weight$"):
+        update(cgroup, Resources(cpu=Cpu(idle=1), pids=Pids(limit=5)), (hierarchy,))
+    assert (tmp_path / "cpu.idle").read_text() == "0\n"
+    assert (tmp_path / "cpu.weight").read_text() == "300\n"
 
 
 @pytest.mark.parametrize(

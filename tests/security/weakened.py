@@ -1,0 +1,123 @@
+"""pyrunc without one of its defences: `weakened.py DEFENCE ARGUMENTS...`.  The control of tests/security, never shipped.
+
+Each function below takes one defence away, in memory, and leaves everything else as it is.
+"""
+
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / name) for name in ("runtime", "spec", "build/lib")]
+
+
+def links_in_root() -> None:
+    """Paths in the rootfs are resolved as the host would: CVE-2021-30465 and its kin."""
+    from pyrunc.rootfs import paths
+
+    paths.IN_ROOT = paths.ORDINARY = paths.RESOLVE_NO_SYMLINKS & 0
+    into = paths.RootPaths.open_into
+
+    def open_into(self, register, path, flags=paths.O_PATH, *, resolve=0, **rest):
+        into(self, register, path.lstrip("/") or ".", flags, resolve=0, **rest)
+
+    paths.RootPaths.open_into = open_into
+
+
+def ordinary_directory() -> None:
+    """proc and sysfs go wherever a link leads, inside the root: CVE-2019-19921."""
+    from pyrunc.rootfs.mounting import Mounting
+
+    Mounting.ordinary_target = lambda self, destination, _kind: self.target(destination, is_directory=True)
+
+
+def own_null() -> None:
+    """Masked files are covered by what the container calls /dev/null: CVE-2025-31133."""
+    from pyrunc.rootfs import devices, masks
+
+    links_in_root()
+    devices._emit_device = lambda *_arguments: None
+    original = masks._emit_masked
+
+    def emit_masked(p, root, paths, listed):
+        masks._emit_null = lambda _p, _facts: paths.open_existing("/dev/null")
+        original(p, root, paths, listed)
+
+    masks._emit_masked = emit_masked
+
+
+def console_name() -> None:
+    """/dev/console is opened through links: CVE-2026-88264."""
+    from pyrunc.rootfs import paths
+
+    links_in_root()
+    paths.RootPaths.make_file = lambda self, directory, name: self.p.close(
+        self.p.result("openat", directory, name, 0o100 | 0o2000000, 0o644)
+    )
+    paths.RootPaths.open_name = lambda self, directory, name: self.p.result("openat", directory, name, 0o12000000, 0)
+    paths.check_kind = lambda *_arguments: None
+
+
+def dumpable() -> None:
+    """Everybody may look into the stage: CVE-2016-9962."""
+    from pyrunc.namespaces import join
+    from pyrunc.process import birth, credentials
+
+    birth.PR_SET_DUMPABLE = credentials.PR_SET_DUMPABLE = join.PR_SET_DUMPABLE = 3  # PR_GET_DUMPABLE
+
+
+def seals() -> None:
+    """The stage's image may be written: CVE-2019-5736."""
+    from pyrunc.process import spawn
+
+    real = spawn.Stage.start
+
+    def start(self, *arguments):
+        import posix
+
+        from pyrunc.kernel.files import Fd
+        from pyrunc.kernel.lib import library_directory
+
+        spawn.sealed_stage = lambda: Fd(posix.open(f"{library_directory()}/_pyrunc_stage", posix.O_RDONLY))
+        return real(self, *arguments)
+
+    spawn.Stage.start = start
+
+
+def inheritable() -> None:
+    """Inheritable capabilities as in the bounding set: CVE-2022-29162."""
+    from pyrunc.security import capabilities
+
+    emit = capabilities.emit_sets
+    from pyrunc.process import credentials
+
+    def emit_sets(p, sets, **rest):
+        sets.inheritable = sets.permitted
+        emit(p, sets, **rest)
+
+    credentials.emit_sets = emit_sets
+
+
+def user_names() -> None:
+    """A user is looked up by name first, even when the name is a number: CVE-2016-3697."""
+    from pyrunc.commands import exec as command
+
+    command.parse_id = lambda *_arguments: 0
+
+
+def deadlines() -> None:
+    """exec waits for its stage as long as it takes."""
+    from pyrunc.process import exec_parent
+
+    exec_parent.PATIENCE_SECONDS = 10_000
+
+
+def main() -> None:
+    from pyrunc.cli.main import main as run
+
+    globals()[sys.argv[1]]()
+    sys.argv[1:] = sys.argv[2:]
+    sys.exit(run(sys.argv))
+
+
+if __name__ == "__main__":
+    main()

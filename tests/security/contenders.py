@@ -22,6 +22,8 @@ PEERS = ("runc", "crun")
 class Contender(Runtime):
     """A runtime by its path.  A command that does not end in time has the status HUNG."""
 
+    is_inspected = False
+
     def __init__(self, directory: Path, command: list[str], patience: float = 20) -> None:
         super().__init__(directory)
         self.command = command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posix
+from select import POLLIN, poll
 
 from pyrunc.kernel.constants import SOCK_STREAM
 from pyrunc.kernel.files import Fd
@@ -36,6 +37,13 @@ def send_all_with_descriptor(socket: Fd, data: bytes, descriptor: Fd) -> None:
 def receive_descriptor(socket: Fd) -> Fd:
     """The one descriptor of the next message; EPROTO when it does not carry exactly one."""
     return Fd(check(helper.pyrunc_receive_descriptor(socket.number, buffer(4096), 4096)))
+
+
+def is_readable_within(socket: Fd, seconds: float) -> bool:
+    """Whether there is something to read in time, or the end of it."""
+    poller = poll()
+    poller.register(socket.number, POLLIN)
+    return bool(poller.poll(seconds * 1000))
 
 
 def read_exactly(socket: Fd, size: int) -> bytes:

@@ -32,6 +32,7 @@ def run_exec(
     """
     listener = -1
     stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
+    stage.is_among_strangers, stage.may_take_long = not wanted.is_paused, False
     try:
         stage.start(opened, 0, cgroup)
         while True:

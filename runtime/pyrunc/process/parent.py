@@ -113,6 +113,7 @@ class Parent:
         self.moved: MovedDevices | None = None
         self.listener = -1  # the stage's number of its seccomp listener
         self.stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
+        self.stage.is_among_strangers = not plan.namespaces.is_new("pid")
         self._cgroup_directory = -1
 
     def run(self, cgroup_directory: int) -> Stage:

@@ -60,6 +60,7 @@ class Execution(Record):
     has_console_socket: bool = False
     no_new_keyring: bool = False
     preserve_fds: int = 0
+    is_paused: bool = False  # and the caller knows: the process starts when somebody resumes the container
 
 
 class ExecPlan(Record):

@@ -106,9 +106,16 @@ def user_names() -> None:
 
 def deadlines() -> None:
     """exec waits for its stage as long as it takes."""
-    from pyrunc.process import exec_parent
+    from pyrunc.process import sync
 
-    exec_parent.PATIENCE_SECONDS = 10_000
+    sync.PATIENCE_SECONDS = 10_000
+
+
+def impatient() -> None:
+    """Nothing is taken away, only that tests do not want to wait so long."""
+    from pyrunc.process import spawn, sync
+
+    sync.PATIENCE_SECONDS = spawn._DEATH_SECONDS = 1
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import shutil
 import socket
 from typing import TYPE_CHECKING
 
+from cli.bundle import in_user_namespace
 from security.canaries import SECRET, Canaries
 from security.contenders import HUNG, Contender
 
@@ -341,3 +342,110 @@ def documents(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[s
         if runtime("run", "--bundle", bundle.path, runtime.new_id()).status != 1:
             found.append(f"a document with {name}")
     return found
+
+
+def devices_by_default(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
+    """No word about devices in resources, and CAP_MKNOD: may a disk's node be made and opened?"""
+    bundle.linux["resources"] = {}
+    bundle.shell("mknod /tmp/disk b 7 0 && head -c 1 /tmp/disk; mknod /tmp/kmsg c 1 11 && head -c 1 /tmp/kmsg | wc -c")
+    result = runtime.attempt(bundle)
+    refused = result.err.count("peration not permitted")
+    return [] if refused >= 2 else [f"a device could be opened: {result.err.split()}"]
+
+
+def readonly_root(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
+    """A read-only root without a procfs, whose image brings a /proc/self/fd of its own."""
+    bundle.config["mounts"] = [m for m in bundle.mounts if m["destination"] == "/dev"]
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    bundle.config["root"]["readonly"] = True
+    for name in ("self", "thread-self", "1"):
+        directory = bundle.rootfs / "proc" / name / "fd"
+        directory.mkdir(parents=True)
+        for number in range(3, 200):
+            (directory / str(number)).symlink_to("/work")
+    bundle.shell("touch /written && echo wrote; true")
+    return ["wrote to a read-only root"] if "wrote" in runtime.attempt(bundle).out else []
+
+
+def environment_of_hooks(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
+    """The image's environment has LD_PRELOAD; what do hooks of the host see?"""
+    out = bundle.path / "seen"
+    bundle.process["env"] += ["LD_PRELOAD=/evil.so", "PYTHONPATH=/evil"]
+    script = f"cat /proc/self/environ >>{out}; echo ran >>{out}"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", script]}
+    bundle.config["hooks"] = {"prestart": [hook], "createRuntime": [hook], "poststart": [hook], "poststop": [hook]}
+    bundle.args("true")
+    container_id = runtime.create(bundle)
+    runtime("start", container_id)
+    runtime.clean_up()
+    seen = out.read_bytes()
+    return [] if b"evil" not in seen and b"ran" in seen else [f"hooks saw {seen!r}"]
+
+
+def sockets_and_modes(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
+    """While a container waits and runs: abstract sockets of the runtime's, and who may look into its state."""
+    bundle.args("sleep", "100")
+    before = abstract_sockets()
+    container_id = runtime.create(bundle)
+    found = sorted(abstract_sockets() - before)
+    runtime("start", container_id)
+    found += sorted(abstract_sockets() - before)
+    for path in [runtime.state_root, *runtime.state_root.rglob("*")]:
+        mode = path.lstat().st_mode & 0o777
+        readable = 0o066 if path.is_dir() else 0o077
+        if mode & readable and path.name != "exec.fifo":
+            found.append(f"{path.name} has mode {mode:o}")
+    runtime.clean_up()
+    return found
+
+
+def abstract_sockets() -> set[str]:
+    with open("/proc/net/unix") as table:
+        return {line.split()[7] for line in table if len(line.split()) > 7 and line.split()[7].startswith("@")}
+
+
+def cgroups_of_a_user(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
+    """A user namespace and the host's cgroup namespace: may the container write to cgroups that are not its own?"""
+    in_user_namespace(bundle, 0, 65536)
+    bundle.mounts.append(
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "ro"]}
+    )
+    bundle.shell("for d in /sys/fs/cgroup/*; do mkdir $d/made 2>/dev/null && echo made $d && rmdir $d/made; done; true")
+    result = runtime.attempt(bundle)
+    return [line for line in result.out.splitlines() if "made" in line]
+
+
+def sysctl_on_a_volume(runtime: Contender, bundle: Bundle, canaries: Canaries) -> list[str]:
+    """A volume on /proc/sys/net whose ip_forward leads to a file of the host."""
+    (canaries.top / "proc/sys/ipv4").mkdir()
+    (canaries.top / "proc/sys/ipv4/ip_forward").symlink_to(canaries.top / "core_pattern")
+    canaries.accept()
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+    volume(bundle, canaries, "/proc/sys/net", "proc/sys")
+    runtime.attempt(bundle)
+    bundle.mounts.pop()
+    put_link(bundle.rootfs / "net", "/proc/sys/net")
+    volume(bundle, canaries, "/net", "proc/sys")
+    runtime.attempt(bundle)
+    return []
+
+
+def sysctl_of_the_host(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
+    """Keys that no namespace has, in every spelling."""
+    found = []
+    bundle.args("true")
+    for key in ("kernel.core_pattern", "kernel/core_pattern", "net/../kernel/core_pattern", "net.ipv4.+evil", "vm.swappiness"):
+        bundle.linux["sysctl"] = {key: "|/evil"}
+        if runtime.attempt(bundle).status == 0:
+            found.append(f"{key} was taken")
+    return found
+
+
+def propagation_of_the_host(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
+    """Without a mount namespace nothing of the host's mounts may change; the canaries look."""
+    bundle.without_namespace("mount")
+    bundle.config["mounts"] = []
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    bundle.args("true")
+    runtime.attempt(bundle)
+    return []

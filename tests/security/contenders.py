@@ -32,9 +32,11 @@ class Contender(Runtime):
     def raw(self, argv: list[str], **options: Any) -> Result:
         options.setdefault("timeout", self.patience)
         try:
-            return super().raw([*self.command, *argv[1:]], **options)
+            result = super().raw([*self.command, *argv[1:]], **options)
         except subprocess.TimeoutExpired:
             return Result(HUNG, b"", b"it did not end in time")
+        assert "Traceback" not in result.err, result  # a control that is broken shows nothing
+        return result
 
     def attempt(self, bundle: Bundle, *flags: str, **options: Any) -> Result:
         """run, and whatever comes of it."""

@@ -50,10 +50,19 @@ ROWS = {
     "names": Row("S25", "", attacks.container_names, HOLDS, HIT),
     "long fields": Row("S26", "CVE-2021-43784", attacks.long_fields, HOLDS, HOLDS),
     "documents": Row("S26", "", attacks.documents, HIT, HIT),
+    "devices by default": Row("S27", "GHSA-g54h-m393-cpwq", attacks.devices_by_default, HOLDS, HIT, "device_rules"),
+    "the root stays read-only": Row("S31", "CVE-2026-115521", attacks.readonly_root, HOLDS, HOLDS, "late_readonly"),
+    "environment of hooks": Row("S21", "CVE-2025-23266", attacks.environment_of_hooks, HOLDS, HOLDS, "hook_environment"),
+    "sockets and modes": Row("S29", "CVE-2020-15257 CVE-2024-25621", attacks.sockets_and_modes, HOLDS, HOLDS, "modes"),
+    "cgroups of a user": Row("S28", "CVE-2023-25809", attacks.cgroups_of_a_user, HOLDS, HOLDS, "cgroup_readonly"),
+    "sysctl on a volume": Row("S12", "CVE-2025-52881 CVE-2025-62596", attacks.sysctl_on_a_volume, HOLDS, HOLDS, "private_procfs"),
+    "sysctl of the host": Row("S12", "CVE-2022-0811", attacks.sysctl_of_the_host, HOLDS, HOLDS),
+    "propagation of the host": Row("S32", "runc 1.5.3", attacks.propagation_of_the_host, HIT, HOLDS),
 }
 
 # row -> why nothing shows that it would be noticed
 UNCONTROLLED = {
     "page sizes": "both peers have the fix; the check alone taken away, the kernel has no such file",
     "long fields": "runc has the fix; a field that loses bytes is in the stage's own tests (test_stage_fuzz.py)",
+    "sysctl of the host": "it would change the real host's; that each key is refused is in tests/unit/ocispec",
 }

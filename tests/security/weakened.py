@@ -104,6 +104,90 @@ def user_names() -> None:
     command.parse_id = lambda *_arguments: 0
 
 
+def device_rules() -> None:
+    """Nothing is said about devices when config.json says nothing: GHSA-g54h-m393-cpwq."""
+    from pyrunc.cgroups import resources
+
+    plan = resources.plan_resources
+
+    def plan_resources(wanted, *arguments, **rest):
+        planned = plan(wanted, *arguments, **rest)
+        return resources.ResourcePlan(
+            writes=tuple(w for w in planned.writes if w.controller != "devices"), warnings=planned.warnings
+        )
+
+    from pyrunc.container import create
+
+    create.plan_resources = plan_resources
+
+
+def late_readonly() -> None:
+    """The last change to the root goes elsewhere: CVE-2026-115521."""
+    from pyrunc.process import plan
+
+    plan.emit_readonly_root = lambda *_arguments: None
+
+
+def hook_environment() -> None:
+    """Hooks of the host get the image's environment: CVE-2025-23266."""
+    import json
+
+    from pyrunc.process import hooks
+
+    def environment(_entries):
+        for number, word in enumerate(sys.argv):
+            if word in ("-b", "--bundle"):
+                text = (Path(sys.argv[number + 1]) / "config.json").read_text()
+                return dict(entry.split("=", 1) for entry in json.loads(text)["process"]["env"] if "LD_" not in entry)
+        return {}
+
+    hooks.environment = environment
+
+
+def modes() -> None:
+    """Everybody may read what is known of a container: CVE-2024-25621."""
+    import posix
+
+    from pyrunc.container import store
+
+    save = store.Directory.save
+
+    def save_for_all(self, record):
+        save(self, record)
+        posix.chmod(f"{self.path}/{store.STATE_FILE}", 0o644)
+
+    store.Directory.save = save_for_all
+
+
+def cgroup_readonly() -> None:
+    """A cgroup mount that was to be read-only is not: CVE-2023-25809."""
+    from pyrunc.rootfs import cgroupfs
+
+    cgroupfs.MOUNT_ATTR_RDONLY = 0
+
+
+def private_procfs() -> None:
+    """Sysctls are written by path below the rootfs, and mounts may cover its /proc: CVE-2025-52881."""
+    from pyrunc.namespaces.sysctl import sysctl_path
+    from pyrunc.process import plan
+    from pyrunc.rootfs import mounts
+    from pyrunc.rootfs.mounting import Mounting
+
+    mounts._refuse = lambda *_arguments: None
+    Mounting.refuse_inside_proc = lambda *_arguments: None
+
+    def emit_sysctls(p, config):
+        for number, word in enumerate(sys.argv):
+            if word in ("-b", "--bundle"):
+                for key, value in config.linux.sysctl.items():
+                    path = f"{sys.argv[number + 1]}/rootfs/proc/sys/{sysctl_path(key)}"
+                    setting = p.result("openat", -100, path, 1 | 0o2000000, 0)
+                    p.call("write", setting, value, len(value))
+                    p.close(setting)
+
+    plan.emit_sysctls = emit_sysctls
+
+
 def deadlines() -> None:
     """exec waits for its stage as long as it takes."""
     from pyrunc.process import sync

@@ -73,7 +73,7 @@ def test_the_doors_exist_and_are_used() -> None:
 
 # The parent's side: what a container can influence is opened below a descriptor of its root, or not at all.
 PARENT_DOOR = "pyrunc.kernel.beneath"
-THROUGH_IT = {"pyrunc.process.passwd_file", "pyrunc.rootfs.dangling"}
+THROUGH_IT = {"pyrunc.container.host_facts", "pyrunc.process.passwd_file", "pyrunc.rootfs.dangling"}
 NAMES_A_ROOT = {  # module -> what it does with /proc/PID/root
     "pyrunc.container.execute": "O_PATH, for fchdir(2) and chroot(2)",
     "pyrunc.process.exec_parent": "gives it to passwd_file",

@@ -295,13 +295,11 @@ def huge_page_path(runtime: Contender, bundle: Bundle, canaries: Canaries) -> li
 
 
 def container_names(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
-    found = []
+    """Names that are no file names, or more than one."""
     bundle.save()
     (bundle.path.parent / "state").mkdir(exist_ok=True)
-    for name in ("../escaped", "a/b", "..", ".", "a\nb", "-\u00e4", "x" * 1025, "a b", ""):
-        if runtime("run", "--bundle", bundle.path, name).status == 0:
-            found.append(f"the name {name!r} was taken")
-    return found
+    names = ("../escaped", "a/b", "..", ".", "a\nb", "-\u00e4", "x" * 1025, "a b", "")
+    return [f"{name!r} was taken" for name in names if runtime("run", "--bundle", bundle.path, name).status == 0]
 
 
 def long_fields(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
@@ -408,7 +406,12 @@ def cgroups_of_a_user(runtime: Contender, bundle: Bundle, _canaries: Canaries) -
     """A user namespace and the host's cgroup namespace: may the container write to cgroups that are not its own?"""
     in_user_namespace(bundle, 0, 65536)
     bundle.mounts.append(
-        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "ro"]}
+        {
+            "destination": "/sys/fs/cgroup",
+            "type": "cgroup",
+            "source": "cgroup",
+            "options": ["nosuid", "noexec", "nodev", "ro"],
+        }
     )
     bundle.shell("for d in /sys/fs/cgroup/*; do mkdir $d/made 2>/dev/null && echo made $d && rmdir $d/made; done; true")
     result = runtime.attempt(bundle)
@@ -434,7 +437,13 @@ def sysctl_of_the_host(runtime: Contender, bundle: Bundle, _canaries: Canaries) 
     """Keys that no namespace has, in every spelling."""
     found = []
     bundle.args("true")
-    for key in ("kernel.core_pattern", "kernel/core_pattern", "net/../kernel/core_pattern", "net.ipv4.+evil", "vm.swappiness"):
+    for key in (
+        "kernel.core_pattern",
+        "kernel/core_pattern",
+        "net/../kernel/core_pattern",
+        "net.ipv4.+evil",
+        "vm.swappiness",
+    ):
         bundle.linux["sysctl"] = {key: "|/evil"}
         if runtime.attempt(bundle).status == 0:
             found.append(f"{key} was taken")

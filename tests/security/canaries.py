@@ -83,7 +83,16 @@ class Canaries:
         mount("canaries", top, "tmpfs", data="mode=755")
         for directory in ("dev/pts", "etc", "sub", "proc/sys"):
             (top / directory).mkdir(parents=True)
-        for name in ("file", "core_pattern", "dev/ptmx", "dev/null", "dev/console", "dev/pts/0", "etc/hosts", "etc/passwd"):
+        for name in (
+            "file",
+            "core_pattern",
+            "dev/ptmx",
+            "dev/null",
+            "dev/console",
+            "dev/pts/0",
+            "etc/hosts",
+            "etc/passwd",
+        ):
             (top / name).write_text(f"{SECRET}\n")
         self._before = self._seen()
 

@@ -45,7 +45,7 @@ def test_too_little_memory_is_said(runtime: Runtime, bundle: Bundle) -> None:
 
 def test_a_process_killed_by_somebody_is_no_oom(runtime: Runtime, bundle: Bundle) -> None:
     """A hook in the container ends its own init: signal 9, and memory has nothing to do with it."""
-    script = "read state; pid=${state#*\\\"pid\\\":}; kill -9 ${pid%%,*}"
+    script = 'read state; pid=${state#*\\"pid\\":}; kill -9 ${pid%%,*}'
     bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
     limit(bundle, memory={"limit": 64 << 20})
     result = runtime.run(bundle)

@@ -1,4 +1,4 @@
-"""pyrunc without one of its defences: `weakened.py DEFENCE ARGUMENTS...`.  The control of tests/security, never shipped.
+"""pyrunc without one of its defences, the control of tests/security: `weakened.py DEFENCE ARGUMENTS...`; never shipped.
 
 Each function below takes one defence away, in memory, and leaves everything else as it is.
 """

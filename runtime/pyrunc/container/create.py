@@ -307,12 +307,8 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
         try:
             with cgroupfs.open_v2_directory(wanted.cgroup) or Fd(-1) as v2:
                 parent.run(v2.number)
-        except PyruncError as error:
-            from pyrunc.cgroups.exhausted import name_limit  # for who has failed
-
-            name_limit(error, wanted.cgroup)
-            if isinstance(error, StageFailed):
-                error.trail.insert(0, "error during container init")
+        except StageFailed as error:
+            error.trail.insert(0, "error during container init")
             raise
     remove_nodes(starting.directory, plan.nodes)
     return made[0]

@@ -18,7 +18,7 @@ from pyrunc.container.options import check_console
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import PAUSED, STOPPED, status_of
 from pyrunc.container.subcgroup import below, where_init_is
-from pyrunc.errors import KernelError, PyruncError, StateError, during
+from pyrunc.errors import KernelError, StateError, during
 from pyrunc.jsonio import dumps, loads
 from pyrunc.kernel.constants import (
     CLONE_NEWCGROUP,
@@ -208,11 +208,6 @@ def _run(
     try:
         with open_v2_directory(cgroup) or Fd(-1) as v2:
             return run_exec(plan, wanted, opened.numbers, v2.number, state, ready)
-    except PyruncError as error:
-        from pyrunc.cgroups.exhausted import name_limit  # for who has failed
-
-        name_limit(error, cgroup)
-        raise
     except OSError as error:
         if error.errno not in (EBUSY, ENOENT, EOPNOTSUPP):
             raise

@@ -9,7 +9,7 @@ from pyrunc.process.hooks import describe_status
 from pyrunc.process.limits import limits_of
 from pyrunc.process.passwd import home_of
 from pyrunc.process.passwd_file import read_passwd
-from pyrunc.process.spawn import Stage
+from pyrunc.process.spawn import Stage, name_exhausted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +51,9 @@ def run_exec(
                 _make_ready(stage, plan, wanted, ready)
                 _hear_execution(stage)
                 return stage
-    except BaseException:
+    except BaseException as error:
         stage.kill()
+        name_exhausted(error, wanted.cgroup)
         raise
 
 

@@ -10,7 +10,7 @@ import posix
 from errno import EINVAL
 from fcntl import fcntl
 
-from pyrunc.errors import ProtocolError, StageFailed
+from pyrunc.errors import ProtocolError, PyruncError, StageFailed
 from pyrunc.kernel.constants import (
     F_ADD_SEALS,
     F_SEAL_GROW,
@@ -34,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyrunc.cgroups.place import ContainerCgroup
     from pyrunc.process.descriptors import Descriptors
     from pyrunc.program.builder import Program
     from pyrunc.program.operations import Operation
@@ -119,3 +120,11 @@ class Stage:
         if not wait_for_exit(self.pidfd, _DEATH_SECONDS):
             return None
         return reap(self.pid)
+
+
+def name_exhausted(error: BaseException, cgroup: ContainerCgroup) -> None:
+    """Which limit of the cgroup is why a stage failed, if one is, as the error's hint."""
+    if isinstance(error, PyruncError):
+        from pyrunc.cgroups.exhausted import name_limit  # for who has failed
+
+        name_limit(error, cgroup)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.inspection import intruders
 from cli.runtime import wait_until
 from security import contenders
 from security.canaries import programs
@@ -112,6 +113,17 @@ def test_the_entry_point_is_the_runtime(pyrunc: Contender, bundle: Bundle, spy: 
         (bundle.rootfs / "link").symlink_to("/proc/self/exe")
         assert pyrunc("exec", hostile.container_id, *words).status != HUNG
     assert programs() == before
+
+
+def test_an_image_that_is_not_sealed_is_seen(tmp_path: Path, bundle: Bundle) -> None:
+    """The control of what tests/cli looks at in every container that it creates."""
+    for runtime, expected in (
+        (contenders.weakened(tmp_path, "seals"), ["its executable is not sealed"]),
+        (contenders.pyrunc(tmp_path), []),
+    ):
+        pid = runtime.state(runtime.create(bundle))["pid"]
+        assert intruders(pid) == expected
+        runtime.clean_up()
 
 
 def attacked(runtime: Contender, bundle: Bundle, spy: Path, what: str, words: str) -> list[str]:

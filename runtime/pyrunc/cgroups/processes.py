@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import posix
-from errno import EACCES, ENODEV, ENOENT, EOPNOTSUPP, EPERM, EROFS, ESRCH
+from errno import EACCES, EOPNOTSUPP, EPERM, EROFS, ESRCH
 from time import sleep
 
+from pyrunc.cgroups.tree import GONE, directories
 from pyrunc.errors import during
 from pyrunc.kernel.constants import SIGKILL
 from pyrunc.kernel.files import read_file, write_file
@@ -13,9 +14,8 @@ from pyrunc.kernel.files import read_file, write_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
+    from pyrunc.kernel.files import Fd
 
-# A cgroup that is removed while it is read: ENOENT before, ENODEV after its file was opened.
-GONE = (ENOENT, ENODEV)
 CANNOT_FREEZE = (*GONE, EACCES, EPERM, EROFS)
 # Freezing waits for every task to come to a stop; one in an uninterruptible sleep may not.  A second in all.
 FREEZE_WAITS = (0.0005, 0.001, 0.002, 0.004, *[0.01] * 100)
@@ -37,25 +37,22 @@ def children_of(path: str) -> list[str]:
 def list_processes(path: str) -> list[int]:
     """The pids in a cgroup directory and below it; none if it is gone.  0 (not of our pid namespace) is left out."""
     found: list[int] = []
-    waiting = [path]
-    while waiting:
-        directory = waiting.pop()
-        with during(f"read the processes of {directory}"):
+    with during(f"read the processes of {path}"):
+        for directory in directories(path):
             found.extend(_pids(directory))
-            waiting.extend(children_of(directory))
     return found
 
 
-def _pids(directory: str) -> list[int]:
+def _pids(directory: Fd) -> list[int]:
     try:
-        content = read_file(f"{directory}/cgroup.procs", limit=64 << 20)
+        content = read_file("cgroup.procs", limit=64 << 20, dir_fd=directory.number)
     except OSError as error:
         if error.errno in GONE:
             return []
         if error.errno != EOPNOTSUPP:
             raise
         # A threaded cgroup (v2) shows threads only: a signal to one is a signal to its process.
-        content = read_file(f"{directory}/cgroup.threads", limit=64 << 20)
+        content = read_file("cgroup.threads", limit=64 << 20, dir_fd=directory.number)
     return [int(line) for line in content.split() if line != b"0"]
 
 

@@ -54,6 +54,15 @@ def test_every_attack_is_one_and_every_attack_is_named() -> None:
     assert set(ATTACK.findall(text)) == set(ROWS)
 
 
+def test_the_matrix_is_whole() -> None:
+    """S01 to S35, each somewhere; attacks in the row that matrix.py says; files that exist."""
+    matrix = (TOP / "SECURITY.md").read_text().partition("## The test matrix")[2]
+    assert re.findall(r"S\d\d", matrix) == [f"S{number:02}" for number in range(1, 36)]
+    assert [name for name in files(matrix) if not exists(name)] == []
+    lines = {name: line for line in matrix.splitlines() for name in ATTACK.findall(line)}
+    assert [name for name, row in ROWS.items() if row.where not in lines[name]] == []
+
+
 def test_advisories_of_attacks_are_in_the_table() -> None:
     named = {row["advisory"]: ATTACK.findall(row["test"]) for row in rows()}
     wanted = [(name, advisory) for name, row in ROWS.items() for advisory in re.findall(r"\S+-\S+", row.advisories)]

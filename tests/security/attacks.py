@@ -252,12 +252,14 @@ def hostile_passwd(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> l
     bundle.args("true")
     bundle.process["user"] = {"uid": 1000, "gid": 1000}
     found = []
-    for kind in ("fifo", "endless", "link"):
+    for kind in ("fifo", "endless", "NUL", "link"):
         path.unlink()
         if kind == "fifo":
             os.mkfifo(path)
         elif kind == "link":
             path.symlink_to("/dev/zero")
+        elif kind == "NUL":
+            path.write_bytes(b"root:\0\n" * 10_000 + b"\xff" * 500_000)
         else:
             with open(path, "wb") as file:
                 file.truncate(1 << 40)
@@ -380,18 +382,26 @@ def environment_of_hooks(runtime: Contender, bundle: Bundle, _canaries: Canaries
     return [] if b"evil" not in seen and b"ran" in seen else [f"hooks saw {seen!r}"]
 
 
-def sockets_and_modes(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
-    """While a container waits and runs: abstract sockets of the runtime's, and who may look into its state."""
+def sockets_of_the_runtime(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
+    """Abstract sockets while a container waits and runs: whoever shares the network namespace could reach them."""
     bundle.args("sleep", "100")
     before = abstract_sockets()
     container_id = runtime.create(bundle)
-    found = sorted(abstract_sockets() - before)
+    found = abstract_sockets() - before
     runtime("start", container_id)
-    found += sorted(abstract_sockets() - before)
+    found |= abstract_sockets() - before
+    runtime.clean_up()
+    return sorted(found)
+
+
+def modes_of_state(runtime: Contender, bundle: Bundle, _canaries: Canaries) -> list[str]:
+    """Who may look into the state of a container, or change it."""
+    bundle.args("sleep", "100")
+    runtime.create(bundle)
+    found = []
     for path in [runtime.state_root, *runtime.state_root.rglob("*")]:
         mode = path.lstat().st_mode & 0o777
-        readable = 0o066 if path.is_dir() else 0o077
-        if mode & readable and path.name != "exec.fifo":
+        if mode & (0o066 if path.is_dir() else 0o077) and path.name != "exec.fifo":
             found.append(f"{path.name} has mode {mode:o}")
     runtime.clean_up()
     return found

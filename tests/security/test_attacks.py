@@ -5,11 +5,13 @@ The others are the control: an attack that hurts nobody shows nothing.
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 from security import contenders
+from security.attacks import abstract_sockets
 from security.canaries import Canaries, private_mounts
 from security.matrix import HIT, ROWS, UNCONTROLLED
 
@@ -55,6 +57,13 @@ def test_peers_are_as_recorded(name: str, peer: str, tmp_path: Path, bundle: Bun
     row = ROWS[name]
     found = effect(row, contenders.peer(tmp_path, peer), bundle, canaries)
     assert bool(found) == (getattr(row, peer) == HIT), found
+
+
+def test_an_abstract_socket_would_be_seen() -> None:
+    before = abstract_sockets()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("\0seen by test_attacks")
+        assert len(abstract_sockets() - before) == 1
 
 
 def test_every_row_has_a_control() -> None:

@@ -1,4 +1,4 @@
-"""SECURITY.md's table: every advisory once, its defence and its test exist, its control and its peers are what is tested."""
+"""SECURITY.md: every advisory once, its defence and test exist, its control and its peers are what is tested."""
 
 from __future__ import annotations
 

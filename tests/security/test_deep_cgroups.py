@@ -1,4 +1,4 @@
-"""A container that may make cgroups makes them deeper than any path can say: it is listed, ended and removed all the same.
+"""A container that may make cgroups makes them deeper than a path can say: listed, ended and removed all the same.
 
 Recursion by path ended with ENAMETOOLONG (or RecursionError) after two thousand directories, and the container could
 not be deleted any more; a process down there was not in `ps`, and `kill --all` passed it by.

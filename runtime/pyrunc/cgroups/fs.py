@@ -12,7 +12,6 @@ from time import sleep
 from pyrunc.cgroups.controllers import enable_controllers
 from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy, is_only_v2, planned
 from pyrunc.cgroups.processes import children_of, list_processes, state_of
-from pyrunc.cgroups.tree import remove_below
 from pyrunc.errors import KernelError, StateError, during
 from pyrunc.kernel.files import Fd, exists, open_directory, read_file, write_file
 
@@ -182,6 +181,8 @@ def _remove_tree(path: str) -> bool:
     """rmdir, bottom-up if it has children; False while it is busy."""
     if _remove_directory(path):
         return True
+    from pyrunc.cgroups.tree import remove_below  # few containers make cgroups
+
     with during(f"remove what is below {path}"):
         return remove_below(path) and _remove_directory(path)
 

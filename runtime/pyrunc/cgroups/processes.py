@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import posix
-from errno import EACCES, EOPNOTSUPP, EPERM, EROFS, ESRCH
+from errno import EACCES, ENODEV, ENOENT, EOPNOTSUPP, EPERM, EROFS, ESRCH
 from time import sleep
 
-from pyrunc.cgroups.tree import GONE, directories
 from pyrunc.errors import during
 from pyrunc.kernel.constants import SIGKILL
 from pyrunc.kernel.files import read_file, write_file
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
     from pyrunc.kernel.files import Fd
 
+# A cgroup that is removed while it is read: ENOENT before, ENODEV after its file was opened.
+GONE = (ENOENT, ENODEV)
 CANNOT_FREEZE = (*GONE, EACCES, EPERM, EROFS)
 # Freezing waits for every task to come to a stop; one in an uninterruptible sleep may not.  A second in all.
 FREEZE_WAITS = (0.0005, 0.001, 0.002, 0.004, *[0.01] * 100)
@@ -36,6 +37,8 @@ def children_of(path: str) -> list[str]:
 
 def list_processes(path: str) -> list[int]:
     """The pids in a cgroup directory and below it; none if it is gone.  0 (not of our pid namespace) is left out."""
+    from pyrunc.cgroups.tree import directories  # for who lists or ends processes
+
     found: list[int] = []
     with during(f"read the processes of {path}"):
         for directory in directories(path):

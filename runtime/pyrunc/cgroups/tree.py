@@ -7,8 +7,9 @@ two thousand directories called `a`, and nothing below could be listed, ended or
 from __future__ import annotations
 
 import posix
-from errno import EBUSY, ENODEV, ENOENT
+from errno import EBUSY
 
+from pyrunc.cgroups.processes import GONE
 from pyrunc.kernel.constants import O_DIRECTORY, O_NOFOLLOW, O_RDONLY
 from pyrunc.kernel.files import Fd, open_file
 
@@ -16,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GONE = (ENOENT, ENODEV)  # a cgroup that is removed while it is read: before, and after its file was opened
 _DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posix
-from select import POLLIN, poll
 
 from pyrunc.kernel.constants import SOCK_STREAM
 from pyrunc.kernel.files import Fd
@@ -41,6 +40,8 @@ def receive_descriptor(socket: Fd) -> Fd:
 
 def is_readable_within(socket: Fd, seconds: float) -> bool:
     """Whether there is something to read in time, or the end of it."""
+    from select import POLLIN, poll  # most stages are alone, and need no patience
+
     poller = poll()
     poller.register(socket.number, POLLIN)
     return bool(poller.poll(seconds * 1000))

@@ -165,7 +165,7 @@ def private_procfs() -> None:
     mounts._refuse = lambda *_arguments: None
     Mounting.refuse_inside_proc = lambda *_arguments: None
 
-    def emit_sysctls(p, config):
+    def emit_sysctls(p, config, _proc):
         for number, word in enumerate(sys.argv):
             if word in ("-b", "--bundle"):
                 for key, value in config.linux.sysctl.items():

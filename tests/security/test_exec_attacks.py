@@ -6,6 +6,7 @@ Nothing leaks, and nothing hangs: a command that cannot go on says who is in its
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.inspection import intruders
-from cli.runtime import wait_until
+from cli.runtime import pids_of, wait_until
 from security import contenders
 from security.canaries import programs
 from security.contenders import HUNG
@@ -161,6 +162,46 @@ def test_without_a_deadline_a_stopped_exec_hangs(tmp_path: Path, bundle: Bundle,
     runtime.patience = 4
     try:
         assert attacked(runtime, bundle, spy, "stop", "hung")[-1] == "hung"
+    finally:
+        runtime.clean_up()
+
+
+def test_a_stopped_init_is_named_by_start(tmp_path: Path, bundle: Bundle) -> None:
+    """Whoever shares the pid namespace may have stopped what waits; later it can be started all the same."""
+    runtime = contenders.weakened(tmp_path, "impatient")
+    bundle.args("true")
+    container_id = runtime.create(bundle)
+    pid = runtime.state(container_id)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        result = runtime("start", container_id)
+        assert result.status == 1
+        assert f"process {pid} did nothing for 1 s: it is stopped by a signal" in result.err
+        os.kill(pid, signal.SIGCONT)
+        runtime("start", container_id).ok()
+        wait_until(lambda: runtime.state(container_id)["status"] == "stopped")
+    finally:
+        runtime.clean_up()
+
+
+def test_a_create_among_strangers(tmp_path: Path, bundle: Bundle, spy: Path) -> None:
+    """A container that joins the pid namespace of one that stops all it sees: create ends, and nothing is left."""
+    runtime = contenders.weakened(tmp_path, "impatient")
+    try:
+        hostile = Hostile(runtime, bundle, spy, "stop")
+        pid = runtime.state(hostile.container_id)["pid"]
+        bundle.namespace("pid", f"/proc/{pid}/ns/pid")
+        bundle.args("true")
+        bundle.save()
+        ends = []
+        words = "it is stopped by a signal"
+        while len(ends) < ROUNDS and not (ends and words in ends[-1]):
+            container_id = runtime.new_id()
+            ends.append(runtime("create", "--bundle", bundle.path, container_id).err)
+            if ends[-1]:
+                assert not (runtime.state_root / container_id).exists()
+                assert pids_of(container_id) == []
+        assert words in ends[-1], ends
     finally:
         runtime.clean_up()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.runtime import ROOT_OF_PROJECT, Result, Runtime, pids_of
+from cli.runtime import ROOT_OF_PROJECT, Result, Runtime, cgroups_of, pids_of, wait_until
 
 if TYPE_CHECKING:
     from cli.bundle import Bundle
@@ -47,9 +48,18 @@ class Contender(Runtime):
     def clean_up(self) -> None:
         super().clean_up()
         for container_id in self.ids:
-            for pid in pids_of(container_id):  # a runtime that hung
-                os.kill(pid, 9)
+            _remove_traces(container_id)
         self.ids.clear()
+
+
+def _remove_traces(container_id: str) -> None:
+    """What a runtime that hung, and was killed, has left: processes and cgroups."""
+    for pid in pids_of(container_id):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, 9)
+    wait_until(lambda: not pids_of(container_id))
+    for path in cgroups_of(container_id):
+        path.rmdir()
 
 
 def pyrunc(directory: Path) -> Contender:

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.inspection import intruders
+
 if TYPE_CHECKING:
     from cli.bundle import Bundle
 
@@ -56,6 +58,8 @@ class Result:
 class Runtime:
     """The runtime with its own state root and the containers made below it."""
 
+    is_inspected = IS_PYRUNC  # every container that waits for its start
+
     def __init__(self, directory: Path) -> None:
         self.state_root = directory / "state"
         self.ids: list[str] = []
@@ -87,6 +91,10 @@ class Runtime:
         bundle.save()
         container_id = self.new_id()
         self("create", "--bundle", bundle.path, *flags, container_id, **options).ok()
+        if self.is_inspected:
+            preserved = int(flags[flags.index("--preserve-fds") + 1]) if "--preserve-fds" in flags else 0
+            record = json.loads((self.state_root / container_id / "state.json").read_text())
+            assert intruders(record["pid"], preserved + int(options.get("env", {}).get("LISTEN_FDS", 0))) == []
         return container_id
 
     def run(self, bundle: Bundle, *flags: str | Path, **options: Any) -> Result:

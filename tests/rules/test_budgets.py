@@ -277,7 +277,7 @@ def test_too_much_and_too_little_are_seen() -> None:
     assert problem_of("state.calls", "calls", 74, 100) == Problem("state.calls", 74, 100, "stale: UPDATE=1")
     assert problem_of("x", "faults", 110, 100) is None
     assert problem_of("x", "faults", 111, 100) == Problem("x", 111, 100, "exceeded")
-    assert problem_of("x", "operations", 101, 100) == Problem("x", 101, 100, "exceeded")
+    assert problem_of("x", "operations", 102, 100) == Problem("x", 102, 100, "exceeded")
 
 
 def test_a_trace_is_read() -> None:

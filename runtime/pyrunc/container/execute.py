@@ -175,6 +175,7 @@ def _start(
             has_own_root=has_own_root,
             has_console_socket=process.terminal,
             preserve_fds=options.preserve_fds,
+            is_paused=options.ignore_paused,
         )
 
         def is_ready(stage: Stage) -> None:

@@ -15,6 +15,7 @@ from pyrunc.jsonio import dumps
 from pyrunc.kernel.constants import O_CLOEXEC, O_NONBLOCK, O_RDONLY
 from pyrunc.kernel.files import Fd
 from pyrunc.kernel.processes import open_pidfd, send_signal, take_descriptor
+from pyrunc.process import sync
 from pyrunc.process.hooks import run_hooks, tail
 from pyrunc.process.hooks_inside import fill_failure
 from pyrunc.process.sync import MESSAGE
@@ -80,7 +81,7 @@ def _release_stage(directory: Directory, record: ContainerRecord, pidfd: Fd) -> 
     output = _open_hook_output(directory, record, pidfd) if record.hook_output else None
     fifo = Fd(posix.open(f"{directory.path}/{EXEC_FIFO}", O_RDONLY | O_NONBLOCK | O_CLOEXEC))
     with fifo:
-        heard = _read_until_end(fifo, pidfd)
+        heard = _read_until_end(fifo, pidfd, record.pid)
     announced = False
     for offset in range(0, len(heard) - MESSAGE.size + 1, MESSAGE.size):
         index, value = MESSAGE.unpack_from(heard, offset)
@@ -114,18 +115,22 @@ def _open_hook_output(directory: Directory, record: ContainerRecord, pidfd: Fd) 
         return None
 
 
-def _read_until_end(fifo: Fd, pidfd: Fd) -> bytes:
+def _read_until_end(fifo: Fd, pidfd: Fd, pid: int) -> bytes:
     """All that comes through the fifo until its writer is gone.
 
     poll(2) says POLLHUP only after a writer came and went; one that never comes (the stage was killed) shows as a
-    readable pidfd.
+    readable pidfd.  One that is stopped, or frozen, is an error: startContainer hooks may take their time.
     """
     poller = poll()
     poller.register(fifo.number, POLLIN)
     poller.register(pidfd.number, POLLIN)
     heard = b""
     while True:
-        events = dict(poller.poll())
+        events = dict(poller.poll(sync.PATIENCE_SECONDS * 1000))
+        if not events:
+            from pyrunc.process.silence import check_silence  # it hardly ever happens
+
+            check_silence(pid, sync.PATIENCE_SECONDS, may_take_long=True)
         if events.get(fifo.number, 0) & POLLIN:
             heard += posix.read(fifo.number, 4096)
         elif events.get(fifo.number, 0) & POLLHUP or pidfd.number in events:

@@ -38,6 +38,15 @@ def receive_descriptor(socket: Fd) -> Fd:
     return Fd(check(helper.pyrunc_receive_descriptor(socket.number, buffer(4096), 4096)))
 
 
+def is_readable_within(socket: Fd, seconds: float) -> bool:
+    """Whether there is something to read in time, or the end of it."""
+    from select import POLLIN, poll  # most stages are alone, and need no patience
+
+    poller = poll()
+    poller.register(socket.number, POLLIN)
+    return bool(poller.poll(seconds * 1000))
+
+
 def read_exactly(socket: Fd, size: int) -> bytes:
     """`size` bytes, or fewer when the other side is gone."""
     content = b""

@@ -9,7 +9,7 @@ from pyrunc.process.hooks import describe_status
 from pyrunc.process.limits import limits_of
 from pyrunc.process.passwd import home_of
 from pyrunc.process.passwd_file import read_passwd
-from pyrunc.process.spawn import Stage
+from pyrunc.process.spawn import Stage, name_exhausted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def run_exec(
     """
     listener = -1
     stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
+    stage.is_among_strangers, stage.may_take_long = not wanted.is_paused, False
     try:
         stage.start(opened, 0, cgroup)
         while True:
@@ -50,8 +51,9 @@ def run_exec(
                 _make_ready(stage, plan, wanted, ready)
                 _hear_execution(stage)
                 return stage
-    except BaseException:
+    except BaseException as error:
         stage.kill()
+        name_exhausted(error, wanted.cgroup)
         raise
 
 

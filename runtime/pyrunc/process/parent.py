@@ -20,7 +20,7 @@ from pyrunc.process.limits import limits_of
 from pyrunc.process.passwd import home_of
 from pyrunc.process.passwd_file import read_passwd
 from pyrunc.process.plan import HOOK_ERRORS, HOOK_OUTPUT
-from pyrunc.process.spawn import Stage
+from pyrunc.process.spawn import Stage, name_exhausted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class Parent:
         self.moved: MovedDevices | None = None
         self.listener = -1  # the stage's number of its seccomp listener
         self.stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
+        self.stage.is_among_strangers = not plan.namespaces.is_new("pid")
         self._cgroup_directory = -1
 
     def run(self, cgroup_directory: int) -> Stage:
@@ -134,6 +135,7 @@ class Parent:
                 self.moved.give_back()
             if isinstance(error, StageFailed) and HOOK_OUTPUT in self.opened.numbers:
                 self._add_hook_output(error)
+            name_exhausted(error, self.wanted.cgroup)
             raise
 
     def _next(self, expected: int | None = None) -> tuple[Operation, int]:

@@ -9,7 +9,7 @@
 *   the cgroup namespace is unshared after the cgroup was joined: its root is where we are then (cgroup_namespaces(7));
 *   prestart and createRuntime run when the mounts are there and before pivot_root (config.md#prestart), createContainer
     after them, masks after that: a hook may still mount;
-*   sysctls before pivot_root: they are written through the host's /proc, in the container's namespaces;
+*   sysctls in the container's namespaces, and before pivot_root: where no procfs may be made the host's /proc is taken;
 *   everything of `process` after pivot_root, and the exec fifo last: `start` is all that is left to happen.
 """
 
@@ -41,6 +41,7 @@ from pyrunc.process.hooks import STDERR, STDOUT
 from pyrunc.process.hooks_inside import Output, emit_hooks
 from pyrunc.process.limits import emit_oom_score_adj
 from pyrunc.process.payload import emit_execution, emit_payload
+from pyrunc.process.procfs import emit_procfs
 from pyrunc.program.builder import Program
 from pyrunc.rootfs.console import emit_console
 from pyrunc.rootfs.devices import emit_devices, wanted_nodes
@@ -265,7 +266,11 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: Output |
         state = hook_state
         emit_hooks(p, "createContainer", hooks.create_container, state, output, directory=root, environment=None)
     emit_make_directory(p, root, wanted.process)
-    emit_sysctls(p, config)
+    if config.linux.sysctl:
+        with p.at("linux.sysctl"):
+            proc = emit_procfs(p)
+        emit_sysctls(p, config, proc)
+        p.close(proc)
     emit_label(p, wanted.process, wanted.host)
     emit_masks(p, root, inputs)
     emit_readonly_root(p, root, inputs)

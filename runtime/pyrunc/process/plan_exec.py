@@ -60,6 +60,7 @@ class Execution(Record):
     has_console_socket: bool = False
     no_new_keyring: bool = False
     preserve_fds: int = 0
+    is_paused: bool = False  # and the caller knows: the process starts when somebody resumes the container
 
 
 class ExecPlan(Record):
@@ -86,18 +87,20 @@ def compile_exec(wanted: Execution) -> ExecPlan:
     emit_affinity(p, wanted.process, "initial")
     emit_join(p, wanted.cgroup)
     emit_affinity(p, wanted.process, "final")
-    proc = p.result("openat", AT_FDCWD, "/proc", _DIRECTORY, 0, doing="open /proc")
+    proc = None
+    if wanted.process.terminal:  # nothing else needs it, and who got into the stage would have the host's processes
+        proc = p.result("openat", AT_FDCWD, "/proc", _DIRECTORY, 0, doing="open /proc")
     emit_label(p, wanted.process, wanted.host)
     _emit_enter(p, wanted, init, root)
     birth.emit_session(p)
     if not wanted.no_new_keyring:
         emit_session_keyring(p, wanted.container_id)
-    if wanted.process.terminal:
+    if proc is not None:
         spare = FIRST + len(descriptors.names) + wanted.preserve_fds + _OPEN_AT_ONE_TIME
         inside = p.result("openat", AT_FDCWD, "/", _DIRECTORY, 0, doing="open the container's root")
         emit_terminal(p, inside, wanted.process, console, spare, is_exec=True, proc=proc)
         p.close(inside)
-    p.close(proc)
+        p.close(proc)
     payload = emit_payload(
         p, wanted.config, wanted.process, wanted.host, in_user_namespace=in_user_namespace, is_alone=False
     )

@@ -10,7 +10,7 @@ import posix
 from errno import EINVAL
 from fcntl import fcntl
 
-from pyrunc.errors import ProtocolError, StageFailed
+from pyrunc.errors import ProtocolError, PyruncError, StageFailed
 from pyrunc.kernel.constants import (
     F_ADD_SEALS,
     F_SEAL_GROW,
@@ -23,8 +23,9 @@ from pyrunc.kernel.constants import (
 )
 from pyrunc.kernel.files import Fd, read_file
 from pyrunc.kernel.lib import library_directory
-from pyrunc.kernel.processes import reap, send_signal, spawn_stage
-from pyrunc.kernel.sockets import read_exactly, socket_pair, write_all
+from pyrunc.kernel.processes import reap, send_signal, spawn_stage, wait_for_exit
+from pyrunc.kernel.sockets import is_readable_within, read_exactly, socket_pair, write_all
+from pyrunc.process import sync
 from pyrunc.process.sync import ANSWER, MALFORMED, MESSAGE
 from pyrunc.program.encode import encode
 from pyrunc.program.numbers import NUMBERS
@@ -33,11 +34,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyrunc.cgroups.place import ContainerCgroup
     from pyrunc.process.descriptors import Descriptors
     from pyrunc.program.builder import Program
     from pyrunc.program.operations import Operation
 
 _SIGKILL = 9
+_DEATH_SECONDS = 10.0
 
 
 def sealed_stage() -> Fd:
@@ -64,6 +67,8 @@ class Stage:
         self.pid = 0
         self.pidfd = Fd(-1)
         self.socket = Fd(-1)
+        self.is_among_strangers = False  # processes that may send it signals, or freeze it
+        self.may_take_long = True  # it runs hooks, or somebody knows that it is frozen
 
     def start(self, opened: Mapping[str, int], clone_flags: int, cgroup: int) -> None:
         """clone3 into the namespaces of `clone_flags` and, when >= 0, the cgroup; then the program goes over."""
@@ -76,8 +81,13 @@ class Stage:
     def receive(self) -> tuple[Operation, int] | None:
         """The next sync point: its operation and value.  None when the stage is gone without a word.
 
-        Raises StageFailed with the operation's label when an operation failed.
+        Raises StageFailed with the operation's label when an operation failed, ProtocolError when it is kept from
+        saying anything.
         """
+        while self.is_among_strangers and not is_readable_within(self.socket, sync.PATIENCE_SECONDS):
+            from pyrunc.process.silence import check_silence  # it hardly ever happens
+
+            check_silence(self.pid, sync.PATIENCE_SECONDS, may_take_long=self.may_take_long)
         message = read_exactly(self.socket, MESSAGE.size)
         if len(message) < MESSAGE.size:
             return None
@@ -100,8 +110,21 @@ class Stage:
         self.pid, self.pidfd = pid, pidfd
 
     def kill(self) -> int | None:
-        """End it and wait for it; its wait status when it was our child."""
+        """End it and wait for it; its wait status when it was our child.
+
+        One in a frozen cgroup of version 1 ends when that is thawed, whoever does it: then there is nobody to wait for.
+        """
         if self.pid == 0:
             return None
         send_signal(self.pidfd, _SIGKILL)
+        if not wait_for_exit(self.pidfd, _DEATH_SECONDS):
+            return None
         return reap(self.pid)
+
+
+def name_exhausted(error: BaseException, cgroup: ContainerCgroup) -> None:
+    """Which limit of the cgroup is why a stage failed, if one is, as the error's hint."""
+    if isinstance(error, PyruncError):
+        from pyrunc.cgroups.exhausted import name_limit  # for who has failed
+
+        name_limit(error, cgroup)

@@ -38,6 +38,10 @@ HAND_OVER = 5
 COPY_UP = 6
 LISTENER = 7
 
+# How long a stage may say nothing before it is looked at.  A container's processes can stop, freeze or starve one that
+# is among them; on a machine that works nothing takes a second but hooks, and agents of seccomp.
+PATIENCE_SECONDS = 30.0
+
 MESSAGE = Struct("<Ii")
 ANSWER = Struct("<II")
 

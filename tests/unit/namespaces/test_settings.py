@@ -10,7 +10,7 @@ import pytest
 from ocispec.config import Config, Root
 from ocispec.linux import IDMapping, Linux, Namespace
 from pyrunc.errors import Unsupported
-from pyrunc.kernel.constants import PROC_SUPER_MAGIC, SIOCSIFFLAGS
+from pyrunc.kernel.constants import SIOCSIFFLAGS
 from pyrunc.kernel.host import Host
 from pyrunc.namespaces import users
 from pyrunc.namespaces.hostname import emit_hostname
@@ -19,7 +19,7 @@ from pyrunc.namespaces.plan import plan_namespaces
 from pyrunc.namespaces.sysctl import emit_sysctls, sysctl_path
 from pyrunc.namespaces.users import _run, can_write_alone, format_map, parse_map
 from pyrunc.program.builder import Program
-from pyrunc.program.simulator import Memory, simulate
+from pyrunc.program.simulator import simulate
 
 
 def config(hostname: str = "", domainname: str = "", **sysctls: str) -> Config:
@@ -61,33 +61,15 @@ def test_sysctl_paths(key: str, path: str) -> None:
     assert sysctl_path(key) == path
 
 
-def procfs(_descriptor: int, status: Memory) -> int:
-    status.write(PROC_SUPER_MAGIC.to_bytes(8, "little"))
-    return 0
-
-
 def test_sysctls_are_written_below_one_verified_descriptor() -> None:
     p = Program()
-    emit_sysctls(p, config(net__core__somaxconn="512", kernel__sem="1 2 3 4"))
-    run = simulate(p, {"fstatfs": procfs})
-    assert [call[1] for call in run.calls("openat2")] == ["net/core/somaxconn", "kernel/sem"]
-    assert [call[1:] for call in run.calls("write")] == [("512", 3), ("1 2 3 4", 7)]
-    assert len(run.calls("close")) == 3
-    assert run.ended == "end"
-
-
-def test_a_proc_sys_that_is_no_procfs_is_refused() -> None:
-    p = Program()
-    emit_sysctls(p, config(kernel__sem="1"))
+    proc = p.register()
+    emit_sysctls(p, config(net__core__somaxconn="512", kernel__sem="1 2 3 4"), proc)
     run = simulate(p)
-    assert run.ended == "failed"
-    assert run.calls("write") == []
-
-
-def test_no_sysctls_no_calls() -> None:
-    p = Program()
-    emit_sysctls(p, config())
-    assert p.operations == []
+    assert [call[1] for call in run.calls("openat2")] == ["sys/net/core/somaxconn", "sys/kernel/sem"]
+    assert [call[1:] for call in run.calls("write")] == [("512", 3), ("1 2 3 4", 7)]
+    assert len(run.calls("close")) == 2
+    assert run.ended == "end"
 
 
 def mapping(container_id: int, host_id: int, size: int) -> IDMapping:

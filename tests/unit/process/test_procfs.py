@@ -1,0 +1,52 @@
+"""process/procfs.py: a new procfs, or the one that is there if it is one."""
+
+from __future__ import annotations
+
+from errno import EACCES, EPERM
+from typing import Any
+
+import pytest
+
+from pyrunc.kernel.constants import PROC_SUPER_MAGIC
+from pyrunc.process.procfs import emit_procfs
+from pyrunc.program.builder import Program
+from pyrunc.program.simulator import Memory, simulate
+
+
+def procfs(_descriptor: int, status: Memory) -> int:
+    status.write(PROC_SUPER_MAGIC.to_bytes(8, "little"))
+    return 0
+
+
+def root(_fd: int, _path: str, _flags: int, _mask: int, status: Memory) -> int:
+    status.write(bytes(32) + (1).to_bytes(8, "little"))
+    return 0
+
+
+REAL: dict[str, Any] = {"fstatfs": procfs, "statx": root}
+
+
+def run(kernel: dict[str, Any]) -> Any:
+    p = Program()
+    emit_procfs(p)
+    return simulate(p, kernel)
+
+
+def test_a_new_one_needs_no_path() -> None:
+    ran = run(REAL)
+    assert ran.ended == "end"
+    assert len(ran.calls("fsmount")) == 1
+    assert ran.calls("openat") == []
+
+
+@pytest.mark.parametrize("call", ["fsopen", "fsconfig", "fsmount"])
+@pytest.mark.parametrize("errno", [EPERM, EACCES])
+def test_where_none_may_be_made_it_is_the_hosts(call: str, errno: int) -> None:
+    ran = run({**REAL, call: [0, -errno] if call == "fsconfig" else -errno})  # first its source, then it is made
+    assert ran.ended == "end"
+    assert [words[1] for words in ran.calls("openat")] == ["/proc"]
+
+
+@pytest.mark.parametrize("lacking", [{"fstatfs": procfs}, {"statx": root}, {}])
+def test_what_is_not_the_root_of_a_procfs_is_refused(lacking: dict[str, Any]) -> None:
+    assert run({**lacking, "fsopen": -EPERM}).ended == "failed"

@@ -298,4 +298,5 @@ def test_nothing_is_left(docker: Docker, name: str) -> None:
     docker("run", "--detach", "--name", name, "box", "true").ok()
     container = docker.inspect(name, "{{.Id}}")
     docker("rm", "--force", name).ok()
-    assert docker.island.run("find", "/run", "/sys/fs/cgroup", "-ignore_readdir_race", "-name", f"*{container}*").ok().text == ""
+    search = ("find", "/run", "/sys/fs/cgroup", "-ignore_readdir_race", "-name", f"*{container}*")
+    assert docker.island.run(*search).ok().text == ""

@@ -13,7 +13,6 @@ from pyrunc.kernel.files import read_file, write_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
-    from pyrunc.kernel.files import Fd
 
 # A cgroup that is removed while it is read: ENOENT before, ENODEV after its file was opened.
 GONE = (ENOENT, ENODEV)

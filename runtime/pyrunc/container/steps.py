@@ -52,7 +52,7 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
     if record.rdt:
         doing = f"make or find the resctrl group {record.rdt['path']}"
         yield Step(name="resctrl group", place="linux.intelRdt", doing=doing)
-    program, directory = prepared.resources.device_program, prepared.cgroup.find("")
+    program, directory = prepared.resources.device_program, cgroup.find("")
     if program and directory is not None:
         doing = f"attach a device program of {len(program) // 8} instructions to {directory.path}"
         yield Step(name="device program", place="linux.resources.devices", doing=doing)

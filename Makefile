@@ -13,7 +13,8 @@ PYTEST = $(CLEAN) $(TESTED) PYTHONPATH=$(CURDIR)/runtime:$(CURDIR)/spec:$(CURDIR
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 SOURCES := $(shell find runtime spec -name '*.py')
 
-.PHONY: always setup setup-build setup-test build demo test test-long conformance duties duties-page lint constants bench install clean
+.PHONY: always setup setup-build setup-test build demo test test-long test-vm conformance duties duties-page lint constants bench \
+    install clean
 build: $(LIB)/_pyrunc_helper.abi3.so $(LIB)/_pyrunc_stage $(LIB)/_pyrunc_build.py $(LIB)/site-packages/.stamp \
     build/.compiled build/pyrunc
 
@@ -118,6 +119,17 @@ test: setup-test
 test-long: setup-test
 	@$(MAKE) -s --no-print-directory build
 	@$(PYTEST) $(or $(TESTS),tests conformance) $(PYTEST_ARGUMENTS)
+
+# VM="systemd rootless" chooses (conformance/vm/selections.py), ENGINE=qemu has the distribution's whole kernel
+ENGINE := uml
+VM_PACKAGES = $(shell sed 's/\#.*//' conformance/vm/packages.txt)
+test-vm: setup-test
+	@$(MAKE) -s --no-print-directory build
+ifeq ($(ENGINE),qemu)
+	$(call packages,$(VM_PACKAGES))
+	@$(CLEAN) conformance/vm/kernel.sh build/vm
+endif
+	@$(CLEAN) $(VENV)/bin/python conformance/vm/run.py --engine $(ENGINE) --select $(or $(VM),all)
 
 conformance: TESTED = RUNTIME=$(or $(RUNTIME),build/pyrunc)
 conformance: setup-test

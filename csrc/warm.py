@@ -96,7 +96,7 @@ def rehearse_birth():
             config=config,
             process=config.process,
             host=prepared.host,
-            cgroup=prepared.cgroup,
+            cgroup=prepared.cgroup.cgroup,
             namespaces=0,
             has_own_root=False,
         )

@@ -8,7 +8,8 @@
     ├── UnsafePath             a path left its root or is not what it must be
     ├── HookFailed             which hook, and how it ended
     ├── StageFailed            what the stage reported: (operation index, errno) with the operation's label
-    ├── ProtocolError          the stage died or spoke out of turn
+    ├── ProtocolError          the stage died or spoke out of turn; systemd did
+    ├── BusError               systemd refused what it was asked; keeps the error's name
     └── Unsupported            this kernel or this build lacks it
 
 Rule 1: words are what was being done, lower case, no full stop, no "failed to", no repetition of a neighbour.
@@ -73,6 +74,14 @@ class KernelError(PyruncError):
     def __init__(self, errno: int, *, hint: str = "") -> None:
         super().__init__(errno_words(errno), hint=hint)
         self.errno = errno
+
+
+class BusError(PyruncError):
+    """`name` is D-Bus's: org.freedesktop.systemd1.UnitExists."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
 
 
 class StageFailed(PyruncError):

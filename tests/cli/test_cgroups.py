@@ -168,3 +168,18 @@ def test_intel_rdt_without_resctrl(runtime: Runtime, bundle: Bundle, rdt: dict[s
     bundle.linux["intelRdt"] = rdt
     runtime.run(bundle).failed("intelRdt is specified in config, but Intel RDT is not supported or enabled")
     assert not (runtime.state_root / runtime.ids[-1]).exists()
+
+
+@pytest.mark.pyrunc_only("crun's flag")
+def test_without_a_cgroup_manager(runtime: Runtime, bundle: Bundle) -> None:
+    """The container stays where the caller is, limits are not applied, and `kill --all` still ends it."""
+    bundle.args("sleep", "1000")
+    bundle.linux["resources"]["pids"] = {"limit": 1}
+    container_id = runtime.run_detached(bundle, before=("--cgroup-manager", "disabled"))
+    pid = runtime.state(container_id)["pid"]
+    assert Path(f"/proc/{pid}/cgroup").read_text() == Path("/proc/self/cgroup").read_text()
+    runtime("pause", container_id).failed("cgroups not configured for container")
+    runtime("kill", "--all", container_id, "KILL").ok()
+    runtime.wait_for(container_id, "stopped")
+    runtime("kill", "--all", container_id, "KILL").ok()
+    runtime("delete", container_id).ok()

@@ -48,7 +48,7 @@ def test_hooks(features: dict[str, Any]) -> None:
 @pytest.mark.pyrunc_only("what runc 1.1 does not tell")
 def test_nothing_is_promised_that_is_not_there(features: dict[str, Any]) -> None:
     assert features["linux"]["mountExtensions"]["idmap"]["enabled"] is True
-    assert features["linux"]["cgroup"]["systemd"] is False
+    assert features["linux"]["cgroup"]["systemd"] is True
     assert features["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
 
 

@@ -78,6 +78,8 @@ def foresee(cgroup: ContainerCgroup) -> ContainerCgroup:
                 if _is_leaf(path):
                     chain.append(path)
             missing.extend(reversed(chain))
+    if cgroup.unit:
+        return cgroup
     return ContainerCgroup(hierarchies=cgroup.hierarchies, made=tuple(missing), optional=cgroup.optional)
 
 
@@ -107,6 +109,16 @@ def _become_threaded(path: str) -> None:
     with during(f"cgroup.type of {path}"):
         if read_file(f"{path}/cgroup.type") == b"domain invalid\n":
             write_file(f"{path}/cgroup.type", "threaded")
+
+
+def make_joined(wanted: JoinedHierarchy) -> None:
+    """For the systemd driver: the unit's directory where systemd has not made it.  Parents stay, as in runc."""
+    made: list[str] = []
+    with during(f"mkdir {wanted.path}"):
+        _make_directories(wanted.path, made)
+    if wanted.version == 1 and "cpuset" in wanted.controllers:
+        for directory in made:
+            _inherit_cpuset(directory)
 
 
 def _is_leaf(path: str) -> bool:

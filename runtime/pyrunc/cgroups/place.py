@@ -26,6 +26,8 @@ class ContainerCgroup(Record):
     hierarchies: tuple[JoinedHierarchy, ...]
     made: tuple[str, ...] = ()  # parents first
     optional: bool = False  # rootless and no cgroupsPath: a hierarchy that we may not write to is left out, as in runc
+    unit: str = ""  # the systemd scope that it is, "" without the systemd driver
+    unit_of_user: bool = False  # which is of the user's own manager
 
     def find(self, controller: str) -> JoinedHierarchy | None:
         """The hierarchy that has this controller; "" is version 2 itself."""
@@ -52,7 +54,8 @@ class ContainerCgroup(Record):
             {"version": joined.version, "controllers": list(joined.controllers), "path": joined.path}
             for joined in self.hierarchies
         ]
-        return {"hierarchies": hierarchies, "made": list(self.made)}
+        unit = {"unit": self.unit, "unitOfUser": self.unit_of_user} if self.unit else {}
+        return {"hierarchies": hierarchies, "made": list(self.made), **unit}
 
 
 def _is_of(joined: JoinedHierarchy, hierarchy: CgroupHierarchy, below: str) -> bool:
@@ -66,7 +69,12 @@ def from_json(value: dict[str, Any]) -> ContainerCgroup:
         JoinedHierarchy(version=one["version"], controllers=tuple(one["controllers"]), path=one["path"])
         for one in value["hierarchies"]
     ]
-    return ContainerCgroup(hierarchies=tuple(hierarchies), made=tuple(value["made"]))
+    return ContainerCgroup(
+        hierarchies=tuple(hierarchies),
+        made=tuple(value["made"]),
+        unit=value.get("unit", ""),
+        unit_of_user=value.get("unitOfUser", False),
+    )
 
 
 def planned(hierarchies: Sequence[CgroupHierarchy], paths: Sequence[str], *, optional: bool = False) -> ContainerCgroup:

@@ -34,6 +34,7 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
     (("root",), WORD, "", "directory that holds the state of the containers; best on a tmpfs"),
     (("criu",), WORD, "criu", HIDDEN),  # go-runc may send it; runc dropped it in 1.4
     (("systemd-cgroup",), SWITCH, False, "let systemd make the cgroups; cgroupsPath is then slice:prefix:name"),
+    (("cgroup-manager",), WORD, "", "who makes the cgroups: cgroupfs, systemd or disabled"),
     (("rootless",), WORD, "auto", "go on without cgroups that may not be changed: true, false or auto"),
     HELP,
     (("version", "v"), SWITCH, False, "print the version"),

@@ -26,6 +26,7 @@ BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
+CGROUP_MANAGERS = ("cgroupfs", "systemd", "disabled")
 LARGEST_COUNT = (1 << 31) - 1
 
 
@@ -47,6 +48,7 @@ class Arguments:
     root: str
     criu: str
     systemd_cgroup: bool
+    cgroup_manager: str
     rootless: str
     help: bool
     version: bool
@@ -129,6 +131,11 @@ class Arguments:
     def container_id(self) -> str:
         return self.positional[0]
 
+    @property
+    def cgroup_driver(self) -> str:
+        """crun's flag says it in full and decides; runc's is short for one of its values."""
+        return self.cgroup_manager or ("systemd" if self.systemd_cgroup else "cgroupfs")
+
 
 def parse_arguments(argv: Sequence[str], environment: Mapping[bytes, bytes], effective_uid: int) -> Arguments:
     """`argv[0]` is the name the program was called by.  Never raises: see `usage_error`.
@@ -145,6 +152,9 @@ def parse_arguments(argv: Sequence[str], environment: Mapping[bytes, bytes], eff
     arguments.positional = tuple(rest[1:])
     if problem is None and arguments.rootless not in BOOLEANS and arguments.rootless != "auto":
         problem = f"invalid value {quote(arguments.rootless)} for flag -rootless: must be true, false or auto"
+    if problem is None and arguments.cgroup_manager not in ("", *CGROUP_MANAGERS):
+        words = f"must be {', '.join(CGROUP_MANAGERS[:-1])} or {CGROUP_MANAGERS[-1]}"
+        problem = f"invalid value {quote(arguments.cgroup_manager)} for flag -cgroup-manager: {words}"
     if arguments.help or arguments.version:  # about the program, whatever follows
         arguments.command, arguments.positional = "", ()
     if problem is None and arguments.command in COMMANDS:

@@ -27,7 +27,7 @@ def create_options(arguments: Arguments, *, detach: bool) -> CreateOptions:
         no_pivot=arguments.no_pivot,
         no_new_keyring=arguments.no_new_keyring,
         preserve_fds=arguments.preserve_fds,
-        systemd_cgroup=arguments.systemd_cgroup,
+        cgroup_manager=arguments.cgroup_driver,
         detach=detach,
     )
 

@@ -20,7 +20,7 @@ def run(arguments: Arguments) -> int:
         no_pivot=arguments.no_pivot,
         no_new_keyring=arguments.no_new_keyring,
         preserve_fds=arguments.preserve_fds,
-        systemd_cgroup=arguments.systemd_cgroup,
+        cgroup_manager=arguments.cgroup_driver,
         detach=False,  # a terminal needs no console socket to be explained
     )
     write_all(1, encode(explain_json(options) if arguments.json else explain_text(options)))

@@ -12,10 +12,9 @@ import time
 
 from ocispec.record import Record, replace
 from pyrunc import log
+from pyrunc.cgroups import drivers
 from pyrunc.cgroups import fs as cgroupfs
 from pyrunc.cgroups.apply import establish
-from pyrunc.cgroups.paths import container_paths
-from pyrunc.cgroups.place import ContainerCgroup, planned
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
 from pyrunc.container.links import source_links, with_links_resolved
@@ -23,11 +22,12 @@ from pyrunc.container.nodes import make_nodes, remove_nodes
 from pyrunc.container.notified import notify_caller, with_notify
 from pyrunc.container.options import check_console
 from pyrunc.container.record import ContainerRecord
-from pyrunc.container.resources import resources_of
+from pyrunc.container.resources import resources_of, why_no_device_rules
 from pyrunc.container.state import hook_state
-from pyrunc.errors import ConfigError, PyruncError, StageFailed, Unsupported, UsageError, during
+from pyrunc.container.undo import Undo
+from pyrunc.errors import ConfigError, StageFailed, during
 from pyrunc.jsonio import dumps
-from pyrunc.kernel.files import Fd, exists
+from pyrunc.kernel.files import Fd
 from pyrunc.kernel.host import ALL_CAPABILITIES
 from pyrunc.kernel.processes import boot_id, start_time
 from pyrunc.kernel.sockets import connect, send_descriptor
@@ -35,6 +35,7 @@ from pyrunc.namespaces.join import open_namespaces
 from pyrunc.namespaces.plan import KEEP_GROUPS, plan_namespaces
 from pyrunc.process.credentials import credential_warnings
 from pyrunc.process.descriptors import namespace
+from pyrunc.process.holder import Holder
 from pyrunc.process.hooks import run_remaining_hooks
 from pyrunc.process.host import read_host
 from pyrunc.process.parent import Callbacks, Opened, Parent, open_for_stage
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ocispec.config import Process
+    from pyrunc.cgroups.drivers import CgroupPlan
     from pyrunc.cgroups.writes import ResourcePlan
     from pyrunc.container.execute import ExecOptions
     from pyrunc.container.options import CreateOptions
@@ -69,7 +71,7 @@ class Prepared(Record):
     process: Process
     host: Host
     namespaces: NamespacePlan
-    cgroup: ContainerCgroup  # where it will be
+    cgroup: CgroupPlan  # where it will be, and who makes it
     resources: ResourcePlan
     record: ContainerRecord
 
@@ -93,39 +95,19 @@ class Starting(Record):
     ready: Callable[[Created], None]
 
 
-class Undo:
-    """What has been made, and how to give it back: last made, first undone."""
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[str, Callable[[], object]]] = []
-
-    def push(self, what: str, action: Callable[[], object]) -> None:
-        self._steps.append((what, action))
-
-    def run(self) -> None:
-        """Undo everything; what cannot be undone is logged, and the error that brought us here goes on."""
-        for what, action in reversed(self._steps):
-            try:
-                with during(what):
-                    action()
-            except PyruncError as error:
-                log.warning(str(error))
-
-
 def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     """Decide everything.  Raises ConfigError, UsageError, Unsupported."""
     config = bundle.config
     if config.process is None:
         raise ConfigError("process property must not be empty")
     check_console(options, config.process.terminal)
-    if options.systemd_cgroup:
-        _refuse_systemd()
     host = read_host()
-    paths = container_paths(config.linux.cgroups_path, options.container_id, host.cgroups)
+    skip = why_no_device_rules(host)
+    cgroup = drivers.plan_cgroup(options.cgroup_manager, config, options.container_id, host, skip_devices=bool(skip))
     namespaces = plan_namespaces(config, host)
     if namespaces.has_user_namespace:
         host = replace(host, capabilities=ALL_CAPABILITIES)  # user_namespaces(7): its first process has them all
-    resources = resources_of(config, host)
+    resources = resources_of(config, host, skip_devices=skip, without_cgroup=options.cgroup_manager == drivers.DISABLED)
     for warning in resources.warnings:
         log.debug(warning)
     for warning in credential_warnings(config.process, host):
@@ -151,8 +133,6 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         from pyrunc.container import rdt
 
         record = replace(record, rdt=rdt.planned(config.linux.intel_rdt, options.container_id))
-    rootless = host.euid != 0 or host.in_user_namespace
-    cgroup = planned(host.cgroups, paths, optional=rootless and not config.linux.cgroups_path)
     return Prepared(
         bundle=bundle,
         process=config.process,
@@ -180,7 +160,7 @@ def compile_prepared(prepared: Prepared, options: CreateOptions, joined: tuple[s
         host=prepared.host,
         namespaces=prepared.namespaces,
         joined=joined,
-        cgroup=prepared.cgroup,
+        cgroup=prepared.cgroup.cgroup,
         hook_state=_state_bytes(prepared.record, "created", 1),
         has_console_socket=process.terminal,
         no_pivot=options.no_pivot,
@@ -230,7 +210,8 @@ def create_container(
             try:
                 if notify_caller():
                     directory.make_notify()
-                return _make(directory, undo, prepared, wanted, plan, opened, console, options, ready)
+                with Holder() as holder:
+                    return _make(directory, undo, prepared, wanted, plan, opened, console, options, ready, holder)
             except BaseException:
                 undo.run()
                 raise
@@ -246,15 +227,17 @@ def _make(
     console: Fd | None,
     options: CreateOptions,
     ready: Callable[[Created], None],
+    holder: Holder,
 ) -> Created:
-    directory.save(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup).as_json()))
-    cgroup = cgroupfs.create(prepared.host.cgroups, _paths(prepared), optional=prepared.cgroup.optional)
-    undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
+    directory.save(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup.cgroup).as_json()))
+    cgroup = drivers.create(prepared.host.cgroups, prepared.cgroup, holder.start)
+    undo.push("remove the cgroup", lambda: drivers.remove(cgroup))
     for warning in establish(cgroup, prepared.resources):
         log.debug(warning)
-    if cgroup.hierarchies != prepared.cgroup.hierarchies:
-        # A rootless container that may not join them all: its program must not try.
-        wanted, plan = compile_prepared(replace(prepared, cgroup=cgroup), options, wanted.joined)
+    if cgroup.hierarchies != prepared.cgroup.cgroup.hierarchies:
+        # A rootless container that may not join them all: its program must not try.  Or systemd made another one.
+        prepared = replace(prepared, cgroup=replace(prepared.cgroup, cgroup=cgroup))
+        wanted, plan = compile_prepared(prepared, options, wanted.joined)
     if prepared.record.rdt:
         from pyrunc.container import rdt
 
@@ -277,7 +260,7 @@ def _make(
             raise
         log.debug(f"trying again with the dangling links in destinations resolved: {error}")
     remove_nodes(directory, plan.nodes)
-    again = replace(prepared, bundle=bundle, cgroup=cgroup)
+    again = replace(prepared, bundle=bundle)
     return _start(starting, *compile_prepared(again, options, wanted.joined), opened)
 
 
@@ -299,7 +282,11 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
         hand_over(starting.options, parent.stage)
         starting.ready(made[0])
 
-    callbacks = Callbacks(hook_state=lambda pid, status: _state_bytes(record, status, pid), ready=is_ready)
+    callbacks = Callbacks(
+        hook_state=lambda pid, status: _state_bytes(record, status, pid),
+        ready=is_ready,
+        attach=drivers.attacher(wanted.cgroup),
+    )
     parent = Parent(plan, wanted, opened, callbacks)
     with during("unable to start container process"):
         try:
@@ -310,13 +297,6 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
             raise
     remove_nodes(starting.directory, plan.nodes)
     return made[0]
-
-
-def _refuse_systemd() -> None:
-    """sd_booted(3): the directory is there when systemd is the init.  runc's words where it is not."""
-    if exists("/run/systemd/system"):
-        raise Unsupported("the systemd cgroup manager is not supported yet, use cgroupfs")
-    raise UsageError("systemd not running on this host, cannot use systemd cgroups manager")
 
 
 def _config_for_exec(document: dict[str, Any]) -> dict[str, Any]:
@@ -371,10 +351,6 @@ def _start_failures(plan: Plan) -> dict[str, str]:
     program = plan.program
     operations = [(index, program.operation(index)) for index in range(plan.first_start_operation, len(program))]
     return {str(index): found.label.template() for index, found in operations if found.kind in (CALL, CHECK)}
-
-
-def _paths(prepared: Prepared) -> tuple[str, ...]:
-    return prepared.cgroup.relative_paths(prepared.host.cgroups)
 
 
 def _state_bytes(record: ContainerRecord, status: str, pid: int) -> bytes:

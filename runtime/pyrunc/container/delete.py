@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyrunc import log
-from pyrunc.cgroups import fs as cgroupfs
+from pyrunc.cgroups import drivers
 from pyrunc.cgroups.place import from_json
 from pyrunc.cgroups.processes import kill_all, thaw_if_frozen
 from pyrunc.container.kill import SIGKILL
@@ -76,7 +76,7 @@ def destroy(directory: Directory, record: ContainerRecord) -> None:
         cgroup = from_json(record.cgroup)
         if not record.has_private_pid_namespace:
             kill_all(cgroup, SIGKILL)
-        cgroupfs.remove(cgroup)
+        drivers.remove(cgroup)
     if record.rdt:
         from pyrunc.container import rdt
 

@@ -198,6 +198,8 @@ def _run(
     ready: Callable[[Stage], None],
 ) -> Stage:
     """In the container's cgroup; in init's when that has moved on and left one that takes no processes (v2, EBUSY)."""
+    from pyrunc.cgroups.drivers import attacher
+
     plan: ExecPlan = compile_exec(wanted)
     for warning in plan.warnings:
         log.debug(warning)
@@ -207,7 +209,7 @@ def _run(
 
     try:
         with open_v2_directory(cgroup) or Fd(-1) as v2:
-            return run_exec(plan, wanted, opened.numbers, v2.number, state, ready)
+            return run_exec(plan, wanted, opened.numbers, v2.number, state, ready, attacher(cgroup))
     except OSError as error:
         if error.errno not in (EBUSY, ENOENT, EOPNOTSUPP):
             raise

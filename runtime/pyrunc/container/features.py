@@ -34,7 +34,7 @@ def features_document() -> dict[str, Any]:
         "linux": {
             "namespaces": _sorted(NAMESPACES),
             "capabilities": list(CAPABILITY_NAMES),
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
             "seccomp": {
                 "enabled": True,
                 "actions": _sorted(ACTIONS),

@@ -45,11 +45,17 @@ def kill_container(store: Store, container_id: str, signal_text: str, *, all_pro
     """
     record = store.load(container_id)
     signal = parse_signal(signal_text)
-    if status_of(record, store.root) in (STOPPED, CREATING) and not all_processes:
+    has_ended = status_of(record, store.root) in (STOPPED, CREATING)
+    if has_ended and not all_processes:
         raise StateError("container not running")
     if all_processes or (signal == SIGKILL and not record.has_private_pid_namespace):
-        kill_all(from_json(record.cgroup), signal)
-        return
+        cgroup = from_json(record.cgroup)
+        if cgroup.hierarchies:
+            kill_all(cgroup, signal)
+            return
+        # Without a cgroup of its own (--cgroup-manager disabled, rootless) only init is known to be the container's.
+        if has_ended:
+            return
     pidfd = open_pidfd(record.pid)
     if pidfd is None:
         raise StateError("container not running")

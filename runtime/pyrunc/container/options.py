@@ -19,7 +19,7 @@ class CreateOptions(Record):
     no_pivot: bool = False
     no_new_keyring: bool = False
     preserve_fds: int = 0
-    systemd_cgroup: bool = False
+    cgroup_manager: str = "cgroupfs"  # cgroupfs, systemd, disabled
     detach: bool = True  # create, and run -d: nobody stays to serve a terminal
 
 

@@ -11,8 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.container.create import Prepared, Undo
+    from pyrunc.container.create import Prepared
     from pyrunc.container.record import ContainerRecord
+    from pyrunc.container.undo import Undo
 
 
 def planned(rdt: IntelRdt, container_id: str) -> dict[str, Any]:

@@ -38,16 +38,21 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
     for joined in prepared.namespaces.joined:
         yield Step(name="open namespace", place=joined.place, doing=f"open the {joined.kind} namespace {joined.path}")
     yield Step(name="state directory", doing=f"make the directory of {record.container_id}, locked, with state.json")
-    for hierarchy in prepared.cgroup.hierarchies:
+    cgroup = prepared.cgroup.cgroup
+    if cgroup.unit:
+        whose = "the user's systemd" if cgroup.unit_of_user else "systemd"
+        names = ", ".join(name for name, _value in prepared.cgroup.properties)
+        yield Step(name="start unit", place="linux.cgroupsPath", doing=f"have {whose} start {cgroup.unit}: {names}")
+    for hierarchy in cgroup.hierarchies:
         yield Step(name="make cgroup", place="linux.cgroupsPath", doing=f"make {hierarchy.path}")
     for write in prepared.resources.writes:
-        joined_hierarchy = prepared.cgroup.find(write.controller)
+        joined_hierarchy = cgroup.find(write.controller)
         path = f"{joined_hierarchy.path if joined_hierarchy else write.controller}/{write.file}"
         yield Step(name="limit", place=write.place, doing=f"write {write.value!r} to {path}")
     if record.rdt:
         doing = f"make or find the resctrl group {record.rdt['path']}"
         yield Step(name="resctrl group", place="linux.intelRdt", doing=doing)
-    program, directory = prepared.resources.device_program, prepared.cgroup.find("")
+    program, directory = prepared.resources.device_program, cgroup.find("")
     if program and directory is not None:
         doing = f"attach a device program of {len(program) // 8} instructions to {directory.path}"
         yield Step(name="device program", place="linux.resources.devices", doing=doing)

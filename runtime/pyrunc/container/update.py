@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ocispec.resources import read_resources
 from pyrunc import log
+from pyrunc.cgroups.drivers import update_unit
 from pyrunc.cgroups.layout import read_hierarchies, read_page_sizes
 from pyrunc.cgroups.place import from_json
 from pyrunc.cgroups.update import update
@@ -52,8 +53,11 @@ def update_container(store: Store, container_id: str, document: object) -> None:
         if status_of(record, store.root, is_ours=True) in (STOPPED, CREATING):
             raise StateError("container not running")
         sizes = read_page_sizes() if resources.hugepage_limits else ()
-        for skipped in update(from_json(record.cgroup), resources, read_hierarchies(), sizes):
+        cgroup, hierarchies = from_json(record.cgroup), read_hierarchies()
+        for skipped in update(cgroup, resources, hierarchies, sizes):
             log.debug(skipped)
+        if update_unit(cgroup, resources, hierarchies):
+            update(cgroup, resources, hierarchies, sizes)
 
 
 def update_rdt(store: Store, container_id: str, l3_cache_schema: str, mem_bw_schema: str) -> None:

@@ -25,6 +25,7 @@ def run_exec(
     cgroup: int,
     state: Callable[[], bytes],
     ready: Callable[[Stage], None],
+    attach: Callable[[int], None] | None = None,
 ) -> Stage:
     """The stage, become the program.  On an error it is gone.
 
@@ -34,7 +35,7 @@ def run_exec(
     stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
     stage.is_among_strangers, stage.may_take_long = not wanted.is_paused, False
     try:
-        stage.start(opened, 0, cgroup)
+        stage.start(opened, 0, cgroup, attach)
         while True:
             message = stage.receive()
             if message is None:

@@ -36,6 +36,7 @@ class Callbacks(Record):
 
     hook_state: Callable[[int, str], bytes]  # (pid, status) -> the state's JSON
     ready: Callable[[int], None]  # pid of a container that is complete but for `start`
+    attach: Callable[[int], None] | None = None  # moves a pid into the cgroup when we may not do so ourselves
 
 
 class Opened:
@@ -121,7 +122,7 @@ class Parent:
         self._cgroup_directory = cgroup_directory
         try:
             with during("start the stage"):
-                self.stage.start(self.opened.numbers, self.plan.clone_flags, cgroup_directory)
+                self.stage.start(self.opened.numbers, self.plan.clone_flags, cgroup_directory, self.callbacks.attach)
             while True:
                 operation, value = self._next()
                 _ANSWERS[operation.number](self, value)

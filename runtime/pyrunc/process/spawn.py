@@ -7,7 +7,7 @@ cannot be written, grown or unsealed; neither Python nor any file of the host is
 from __future__ import annotations
 
 import posix
-from errno import EINVAL
+from errno import EACCES, EINVAL
 from fcntl import fcntl
 
 from pyrunc.errors import ProtocolError, PyruncError, StageFailed
@@ -32,7 +32,7 @@ from pyrunc.program.numbers import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pyrunc.cgroups.place import ContainerCgroup
     from pyrunc.process.descriptors import Descriptors
@@ -70,12 +70,28 @@ class Stage:
         self.is_among_strangers = False  # processes that may send it signals, or freeze it
         self.may_take_long = True  # it runs hooks, or somebody knows that it is frozen
 
-    def start(self, opened: Mapping[str, int], clone_flags: int, cgroup: int) -> None:
-        """clone3 into the namespaces of `clone_flags` and, when >= 0, the cgroup; then the program goes over."""
+    def start(
+        self,
+        opened: Mapping[str, int],
+        clone_flags: int,
+        cgroup: int,
+        attach: Callable[[int], None] | None = None,
+    ) -> None:
+        """clone3 into the namespaces of `clone_flags` and, when >= 0, the cgroup; then the program goes over.
+
+        Where we may not put it into the cgroup ourselves `attach` does so, before anything runs in it.
+        """
         self.socket, theirs = socket_pair()
         with theirs, sealed_stage() as image:
             fds = self._descriptors.arrange({**opened, "socket": theirs.number})
-            self.pid, self.pidfd = spawn_stage(image, fds, clone_flags, cgroup)
+            try:
+                self.pid, self.pidfd = spawn_stage(image, fds, clone_flags, cgroup)
+            except OSError as error:
+                # cgroups(7), delegation containment: it takes write access to the common ancestor's cgroup.procs.
+                if error.errno != EACCES or attach is None:
+                    raise
+                self.pid, self.pidfd = spawn_stage(image, fds, clone_flags, -1)
+                attach(self.pid)
         write_all(self.socket, self._encoded)  # a stage that died meanwhile shows as EOF in `receive`
 
     def receive(self) -> tuple[Operation, int] | None:

@@ -72,6 +72,10 @@ def test_switches(spelled: str, value: bool) -> None:
     (["spec", "--rootless"], {"rootless_spec": True, "rootless": "auto"}),
     (["--rootless=true", "spec"], {"rootless_spec": False, "rootless": "true"}),
     (["--systemd-cgroup=false", "--debug", "list", "-q"], {"systemd_cgroup": False, "quiet": True}),
+    (["list"], {"cgroup_driver": "cgroupfs"}),
+    (["--systemd-cgroup", "list"], {"cgroup_driver": "systemd"}),
+    (["--cgroup-manager", "disabled", "list"], {"cgroup_driver": "disabled"}),
+    (["--cgroup-manager=cgroupfs", "--systemd-cgroup", "list"], {"cgroup_driver": "cgroupfs"}),
     (["list", "--format=json"], {"format": "json"}),
     (["--criu", "/c", "--log-format", "json", "--log", "/l", "features"], {"log": "/l", "log_format": "json"}),
     (["create", "--help"], {"help": True}),
@@ -121,6 +125,10 @@ def test_accepted(words: list[str], wanted: dict[str, Any]) -> None:
         (["list", "x"], 'pyrunc: "list" requires exactly 0 argument(s)'),
         (["kill", "-9", "c"], "flag provided but not defined: -9"),
         (["--rootless=maybe", "list"], 'invalid value "maybe" for flag -rootless: must be true, false or auto'),
+        (
+            ["--cgroup-manager=x", "list"],
+            'invalid value "x" for flag -cgroup-manager: must be cgroupfs, systemd or disabled',
+        ),
         (["--rootless", "list"], 'invalid value "list" for flag -rootless: must be true, false or auto'),
     ],
 )

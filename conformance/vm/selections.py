@@ -1,0 +1,89 @@
+"""Which tests run in which guest, and how one of these runs ended."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+from vm.machine import TOP, Machine, copy_results, run
+
+INSIDE = "conformance/vm/inside"
+
+
+@dataclass(frozen=True)
+class Selection:
+    tests: tuple[str, ...]  # what pytest is given, from the top of the checkout
+    init: str = "plain"
+    user: str = "root"
+    cgroup: str = "v2"
+    leave_out: tuple[str, ...] = ()  # node ids, with the reason beside them
+
+
+SELECTIONS = {
+    "systemd": Selection((f"{INSIDE}/systemd_root.py",), init="systemd"),
+    "systemd-v1": Selection((f"{INSIDE}/systemd_root.py",), init="systemd", cgroup="v1"),
+    "systemd-user": Selection((f"{INSIDE}/systemd_user.py",), init="systemd", user="tester"),
+    "plain": Selection(
+        (f"{INSIDE}/apparmor.py", "tests/cli/test_delete.py", "tests/cli/test_pause.py"),
+        leave_out=("tests/cli/test_pause.py::test_many_processes",),  # looks into version 1's freezer
+    ),
+    "rootless": Selection((f"{INSIDE}/rootless.py",), user="tester"),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    counts: dict[str, int]  # tests, failures, errors, skipped; empty when the guest left no JUnit file
+    complaints: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        counts = self.counts
+        bad = counts.get("failures", 0) + counts.get("errors", 0) + counts.get("skipped", 0)
+        return self.status == 0 and counts.get("tests", 0) > 0 and bad == 0
+
+    def __str__(self) -> str:
+        counted = ", ".join(f"{number} {name}" for name, number in self.counts.items()) or "no results"
+        return "\n".join([f"exit status {self.status}: {counted}", *self.complaints])
+
+
+def run_selection(name: str, junit: Path, *, engine: str = "uml", console: Path | None = None) -> Outcome:
+    """Start the guest, run the tests there, and read what they reported."""
+    selection = SELECTIONS[name]
+    machine = Machine(
+        engine=engine, init=selection.init, user=selection.user, cgroup=selection.cgroup, console=console
+    )  # fmt: skip
+    junit.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="vm-out-") as out:
+        status = run(machine, script(selection), Path(out))
+        found = copy_results(Path(out), junit)
+    counts, complaints = read_junit(junit) if found else ({}, ())
+    return Outcome(status, counts, complaints)
+
+
+def script(selection: Selection) -> str:
+    """The guest's side.  Nothing is written into the checkout there."""
+    path = ":".join(f"{TOP}/{part}" for part in ("runtime", "spec", "build/lib"))
+    words = [f"{TOP}/build/venv/bin/python", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    words += ["--junitxml=/run/vm-out/junit.xml", "-o", "junit_family=xunit2", *selection.tests]
+    words += [f"--deselect={one}" for one in selection.leave_out]
+    return f"cd {shlex.quote(str(TOP))}; export PYTHONPATH={shlex.quote(path)} LANG=C.UTF-8; exec {shlex.join(words)}"
+
+
+def read_junit(path: Path) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Counts, and a line for each test that did not pass."""
+    suites = list(ElementTree.parse(path).getroot().iter("testsuite"))
+    names = ("tests", "failures", "errors", "skipped")
+    counts = {name: sum(int(suite.get(name, "0")) for suite in suites) for name in names}
+    complaints = [
+        f"{case.get('classname')}.{case.get('name')}: {(problem.get('message') or '')[:300]}"
+        for suite in suites
+        for case in suite.iter("testcase")
+        for problem in case
+        if problem.tag in ("failure", "error", "skipped")
+    ]
+    return counts, tuple(complaints)

@@ -1,7 +1,7 @@
 """create: bundle -> plan -> a container that waits for `start`.
 
 The plan is made before anything else is, so what cannot be is refused with nothing to undo.  What is made after that
-is noted as it is made and undone in reverse order on any failure.  state.json is written once before the first cgroup
+is noted as it is made and undone in reverse order on any failure.  The journal is written before the first cgroup
 exists: a container whose create was killed can be deleted all the same.
 """
 
@@ -247,7 +247,7 @@ def _make(
     options: CreateOptions,
     ready: Callable[[Created], None],
 ) -> Created:
-    directory.save(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup).as_json()))
+    directory.note(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup).as_json()))
     cgroup = cgroupfs.create(prepared.host.cgroups, _paths(prepared), optional=prepared.cgroup.optional)
     undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
     for warning in establish(cgroup, prepared.resources):

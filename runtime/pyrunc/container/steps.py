@@ -37,7 +37,7 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
     record = prepared.record
     for joined in prepared.namespaces.joined:
         yield Step(name="open namespace", place=joined.place, doing=f"open the {joined.kind} namespace {joined.path}")
-    yield Step(name="state directory", doing=f"make the directory of {record.container_id}, locked, with state.json")
+    yield Step(name="state directory", doing=f"make the directory of {record.container_id}, locked, with the journal")
     for hierarchy in prepared.cgroup.hierarchies:
         yield Step(name="make cgroup", place="linux.cgroupsPath", doing=f"make {hierarchy.path}")
     for write in prepared.resources.writes:

@@ -8,7 +8,7 @@
  * WHAT   an errno: the call is not made and fails with it
  *        kill: SIGKILL to the process, before the call is made
  *        kill-parent: SIGKILL to a shim of ours that the command is a child of
- *        list: nothing is disturbed; the numbers of the calls go to descriptor 9, one 32-bit integer each
+ *        list:FILE: nothing is disturbed; the numbers of the calls go to FILE, one 32-bit integer each
  *
  * Exit status: the command's, 128 + the signal that ended it.  The other processes go on without us.
  */
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -28,13 +29,14 @@
 #error "the registers of a system call are written for x86_64 only"
 #endif
 
-enum { LIST = 9, MADE = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE };
+enum { MADE = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE };
 
 static struct {
 	int who, call;
 	const char *what;
 	pid_t shim, command, target;
 	int made, calls, is_inside, is_done;
+	FILE *list;
 } world;
 
 static void fatal(const char *what)
@@ -80,8 +82,7 @@ static void note(void)
 	if (ptrace(PTRACE_GETREGS, world.target, 0, &registers) < 0)
 		return;
 	number = (int32_t)registers.orig_rax;
-	if (write(LIST, &number, sizeof(number)) < 0)
-		fatal("write");
+	fwrite(&number, sizeof(number), 1, world.list);
 }
 
 static void at_system_call(void)
@@ -90,7 +91,7 @@ static void at_system_call(void)
 	if (!world.is_inside)
 		return;
 	world.calls++;
-	if (strcmp(world.what, "list") == 0)
+	if (world.list)
 		note();
 	else if (world.calls == world.call)
 		disturb();
@@ -137,7 +138,7 @@ static pid_t start(char **command)
 	return -1;
 }
 
-/* The command as the child of a process that only waits: PTRACE_SEIZE follows, as the tracer is not its parent. */
+/* The command as the child of a process that only waits, as an engine's shim does. */
 static pid_t start_below_shim(char **command)
 {
 	int ends[2];
@@ -170,9 +171,12 @@ int main(int count, char **arguments)
 
 	if (count < 5)
 		return 99;
+	prctl(PR_SET_CHILD_SUBREAPER, 1); /* the shim's child becomes ours when it ends */
 	world.who = atoi(arguments[1]);
 	world.call = atoi(arguments[2]);
 	world.what = arguments[3];
+	if (strncmp(world.what, "list:", 5) == 0)
+		world.list = fopen(world.what + 5, "we");
 	if (strcmp(world.what, "kill-parent") == 0) {
 		world.command = start_below_shim(arguments + 4);
 		do

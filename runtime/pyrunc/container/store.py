@@ -20,6 +20,7 @@ from errno import EEXIST, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, EWOULDBL
 from fcntl import LOCK_EX, LOCK_NB, flock
 
 from ocispec.record import replace
+from pyrunc import log
 from pyrunc.container.record import ContainerRecord, from_json, to_json
 from pyrunc.errors import PyruncError, StateError, during
 from pyrunc.jsonio import JsonError, dumps, loads
@@ -105,7 +106,11 @@ class Store:
                 posix.mkdir(f"{self.root}/{container_id}", 0o700)
             except FileExistsError as error:  # EEXIST
                 raise _Taken() from error
-        return self.open(container_id)
+        try:
+            return self.open(container_id)
+        except BaseException:
+            _remove_empty(f"{self.root}/{container_id}")
+            raise
 
     def open(self, container_id: str, *, wait: bool = True) -> Directory:
         """An existing container's directory, locked: waits for whoever holds the lock.
@@ -240,6 +245,15 @@ class Directory:
                 posix.rmdir(self.path)
             except FileNotFoundError:  # ENOENT: a second delete was quicker
                 pass
+
+
+def _remove_empty(path: str) -> None:
+    """What could not be opened or locked: the error that brought us here goes on."""
+    try:
+        posix.rmdir(path)
+    except OSError as error:
+        if error.errno != ENOENT:
+            log.warning(f"remove the state directory {path}: {posix.strerror(error.errno or 0)}")
 
 
 def _remove_entry(dir_fd: int, name: str) -> None:

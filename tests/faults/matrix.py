@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from random import Random
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from faults.scenes import ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from random import Random
 
     from faults.scenes import Scene
     from faults.world import World
@@ -58,7 +58,7 @@ def run(scene: Scene, world: World, faults: Iterable[Fault], problems: list[str]
         tried[kind] += 1
         try:
             _try_one(scene, world, fault)
-        except Exception as error:  # noqa: BLE001 - all of them are shown together
+        except Exception as error:
             problems.append(f"{scene.name}: {fault}: {type(error).__name__}: {error}")
             print(problems[-1], flush=True)
             if isinstance(error, TimeoutExpired):

@@ -23,7 +23,9 @@ class World:
     def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory
         self.name = name
-        self.hierarchies = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if _is_cgroup(line)]
+        self.hierarchies = [
+            line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if _is_cgroup(line)
+        ]
         self.known = set(self._children())
         self.before = self.seen()
 
@@ -31,7 +33,9 @@ class World:
         return {
             "processes": sorted(map(str, self.processes())),
             "cgroups": sorted(self._cgroups()),
-            "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.directory) in line],
+            "mounts": [
+                line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.directory) in line
+            ],
             "network devices": sorted(os.listdir("/sys/class/net")),
             "files": sorted(self._files(str(self.directory))),
         }
@@ -48,11 +52,8 @@ class World:
 
     def processes(self) -> list[int]:
         """Descendants of ours, who take in orphans: cli/conftest.py's own excepted.  The dead are buried."""
-        living = []
-        for pid in self._children():
-            if pid not in self.known and os.waitpid(pid, os.WNOHANG) == (0, 0):
-                living.append(pid)
-        return living
+        others = [pid for pid in self._children() if pid not in self.known]
+        return [pid for pid in others if os.waitpid(pid, os.WNOHANG) == (0, 0)]
 
     def end_processes(self) -> None:
         for pid in self.processes():
@@ -67,7 +68,9 @@ class World:
                 os.rmdir(directory)
 
     def _children(self) -> list[int]:
-        return [int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
+        return [
+            int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
+        ]
 
     def _cgroups(self) -> Iterator[str]:
         for mount in self.hierarchies:

@@ -22,7 +22,27 @@ if TYPE_CHECKING:
 _NUMBERS = NUMBERS[machine()]
 _NAMES = (*list(_NUMBERS)[:40], "no_such_call")
 _HEADER, _OPERATION, _RELOCATION = 32, 72, 4
-_UNUSUAL = (0, 1, 2, 7, 8, 63, 64, 255, 256, 4095, 4096, 65535, 65536, -1, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, 1 << 70)
+_UNUSUAL = (
+    0,
+    1,
+    2,
+    7,
+    8,
+    63,
+    64,
+    255,
+    256,
+    4095,
+    4096,
+    65535,
+    65536,
+    -1,
+    1 << 31,
+    1 << 32,
+    (1 << 63) - 1,
+    1 << 63,
+    1 << 70,
+)
 _MOST_STEPS = 400
 
 
@@ -35,15 +55,10 @@ def json_document(content: bytes) -> None:
         return
     _same(value, json.loads(content))
     text = write(value)
-    _same(read(text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass").encode()), value) if _is_plain(
-        text
-    ) else None
+    if not any("\ud800" <= letter <= "\udfff" for letter in text):  # jsonio escapes those
+        _same(read(text.encode()), value)
     if isinstance(value, str):
         _same(json.loads(quote(value)), value)
-
-
-def _is_plain(text: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _same(one: object, other: object) -> None:
@@ -192,12 +207,10 @@ class _Steps:
         self.program.relabel(self.text())
 
 
+_NOT_STEPS = {"byte", "number", "some", "text", "register", "pointer", "target", "argument", "tolerated", "one"}
 _STEPS: tuple[Callable[[_Steps], None], ...] = tuple(
-    step for name, step in vars(_Steps).items() if name in (
-        "new_register release constant string scratch field fill point call result close check set new_target here jump "
-        "jump_if sync report get scope relabel"
-    ).split()
-)  # fmt: skip
+    step for name, step in vars(_Steps).items() if name[0] != "_" and name not in _NOT_STEPS
+)
 
 
 def assembler_calls(content: bytes) -> None:

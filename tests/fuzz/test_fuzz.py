@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fuzz.run import CORPUS, CSRC, HERE, SANITIZERS, TARGETS, build, fuzz
+from fuzz.run import CORPUS, CSRC, TARGETS, build, fuzz
 
 if TYPE_CHECKING:
     from pathlib import Path

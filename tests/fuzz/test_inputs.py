@@ -6,13 +6,14 @@ example that fails as the code that repeats it.
 
 from __future__ import annotations
 
+import array
 import copy
 import json
 import os
+import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,9 @@ from pyrunc.rootfs.options import known_words, parse_mount_options, split_data
 from unit.container.test_record import record
 from unit.ocispec.full import FULL
 
+if TYPE_CHECKING:
+    import pytest
+
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 60))
 RECORDED = Path(__file__).parents[1] / "unit/ocispec/recorded"
 
@@ -43,17 +47,73 @@ bounded = settings(
 )
 
 ODD_NUMBERS = st.sampled_from(
-    [0, -1, 1, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1]
-    + [2**64, -(2**63), -(2**63) - 1, 10**40, 0.0, -0.0, 1.5, 1e308]
+    (
+        0,
+        -1,
+        1,
+        255,
+        256,
+        65535,
+        65536,
+        2**31 - 1,
+        2**31,
+        2**32 - 2,
+        2**32 - 1,
+        2**32,
+        2**63 - 1,
+        2**63,
+        2**64 - 1,
+        2**64,
+        -(2**63),
+        -(2**63) - 1,
+        10**40,
+        0.0,
+        -0.0,
+        1.5,
+        1e308,
+    )
 )
 ODD_TEXTS = st.sampled_from(
-    ["", "/", ".", "..", "/..", "//", "\0", "a\0b", "\n", "a=b", "=", ":", "%s", "{errno}", "\udcff", "💥", "a" * 5000]
-    + ["-1", "+1", " 1", "1_0", "٣", "0x10", "CAP_", "CAP_SYS_ADMIN", "RLIMIT_NOFILE", "SCMP_ACT_ALLOW", "../../etc"]
+    (
+        "",
+        "/",
+        ".",
+        "..",
+        "/..",
+        "//",
+        "\0",
+        "a\0b",
+        "\n",
+        "a=b",
+        "=",
+        ":",
+        "%s",
+        "{errno}",
+        "\udcff",
+        "💥",
+        "a" * 5000,
+        "-1",
+        "+1",
+        " 1",
+        "1_0",
+        "٣",
+        "0x10",
+        "CAP_",
+        "CAP_SYS_ADMIN",
+        "RLIMIT_NOFILE",
+        "SCMP_ACT_ALLOW",
+        "../../etc",
+    )
 )
 LEAVES = st.none() | st.booleans() | ODD_NUMBERS | ODD_TEXTS | st.text(max_size=20) | st.integers()
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
 )
+
+
+def is_told(error: Exception) -> None:
+    """The command line has something to say."""
+    assert str(error)
 
 
 def documents() -> list[dict[str, Any]]:
@@ -99,7 +159,7 @@ def test_config(document: Any) -> None:
     try:
         config = read_config(document, warnings)
     except SpecError as error:
-        assert str(error)
+        is_told(error)
         read_config_with_all_problems(document, problems)
         return
     assert isinstance(config, Config)
@@ -121,7 +181,7 @@ def test_process(document: Any) -> None:
     try:
         assert isinstance(read_process(document), Process)
     except SpecError as error:
-        assert str(error)
+        is_told(error)
 
 
 @bounded
@@ -130,7 +190,7 @@ def test_resources(document: Any) -> None:
     try:
         assert isinstance(read_resources(document), Resources)
     except SpecError as error:
-        assert str(error)
+        is_told(error)
 
 
 @bounded
@@ -140,7 +200,7 @@ def test_any_value_is_read_or_refused(document: Any) -> None:
         try:
             read(document)
         except (SpecError, PyruncError) as error:
-            assert str(error)
+            is_told(error)
 
 
 @bounded
@@ -150,7 +210,7 @@ def test_state_json(document: Any) -> None:
     try:
         read = from_json(document)
     except PyruncError as error:
-        assert str(error)
+        is_told(error)
         return
     assert isinstance(read, ContainerRecord)
     assert from_json(loads(dumps(to_json(read)).encode("utf-8", "surrogateescape"))) == read
@@ -166,7 +226,7 @@ def test_bytes_of_state_json(data: st.DataObject) -> None:
     try:
         from_json(loads(bytes(content)))
     except (JsonError, PyruncError) as error:
-        assert str(error)
+        is_told(error)
 
 
 @bounded
@@ -182,7 +242,9 @@ def test_user(text: str) -> None:
     assert text.lstrip("0") == str(value).lstrip("0")
 
 
-WORDS = st.lists(st.sampled_from(known_words()) | st.text(max_size=30) | ODD_TEXTS | st.from_regex(r'\A[a-z]+="?[^"]*"?,x\Z'))
+WORDS = st.lists(
+    st.sampled_from(known_words()) | st.text(max_size=30) | ODD_TEXTS | st.from_regex(r'\A[a-z]+="?[^"]*"?,x\Z')
+)
 
 
 @bounded
@@ -233,8 +295,6 @@ def test_passwd(tmp_path: Path, lines: list[bytes], uid: int, is_cut: bool) -> N
 @given(st.lists(st.binary(max_size=80) | st.just(b"READY=1") | st.just(b"A=b\nREADY=1\n"), max_size=20))
 def test_notify(tmp_path_factory: pytest.TempPathFactory, messages: list[bytes]) -> None:
     """Ready after a line READY=1 and only then, whatever else is said; the caller hears nothing of the rest."""
-    import socket
-
     directory = tmp_path_factory.mktemp("notify")
     with (
         Fd(os.open(directory, os.O_PATH)) as folder,
@@ -253,12 +313,11 @@ def test_notify(tmp_path_factory: pytest.TempPathFactory, messages: list[bytes])
 @given(st.binary(max_size=5000), st.integers(0, 5))
 def test_console_message(content: bytes, count: int) -> None:
     """One descriptor is taken; with none or several, none is, and none stays open."""
-    import array
-    import socket
-
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with ours, theirs:
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()] * count))] if count else []
+        ancillary = (
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()] * count))] if count else []
+        )
         theirs.sendmsg([content], ancillary)
         before = len(os.listdir("/proc/self/fd"))
         try:

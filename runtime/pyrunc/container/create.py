@@ -305,10 +305,12 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
         try:
             with cgroupfs.open_v2_directory(wanted.cgroup) or Fd(-1) as v2:
                 parent.run(v2.number)
-        except StageFailed as error:
-            error.trail.insert(0, "error during container init")
+            remove_nodes(starting.directory, plan.nodes)
+        except BaseException as error:
+            parent.stage.kill()  # it may have been ready, and wait for `start`
+            if isinstance(error, StageFailed):
+                error.trail.insert(0, "error during container init")
             raise
-    remove_nodes(starting.directory, plan.nodes)
     return made[0]
 
 

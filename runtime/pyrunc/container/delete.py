@@ -5,9 +5,9 @@ Without a state.json that can be read the journal says what there may be: contai
 
 from __future__ import annotations
 
+from ocispec.record import replace
 from pyrunc import log
 from pyrunc.cgroups import fs as cgroupfs
-from ocispec.record import replace
 from pyrunc.cgroups.place import from_json
 from pyrunc.cgroups.processes import kill_all, processes, thaw_if_frozen
 from pyrunc.container.kill import SIGKILL

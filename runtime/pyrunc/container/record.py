@@ -85,8 +85,9 @@ def from_json(document: Any) -> ContainerRecord:
         _check_types(document, _TYPES)
         if not 0 <= document["pid"] <= _MAX_PID:
             raise StateError(f"state.json is damaged: {document['pid']} is no pid")
-        if not all([type(path) is str for path in document["cgroup"]["made"]]):
-            raise StateError("state.json is damaged: 'made'")
+        for path in document["cgroup"]["made"]:
+            if type(path) is not str:
+                raise StateError("state.json is damaged: 'made'")
         for hierarchy in document["cgroup"]["hierarchies"]:
             _check_types(hierarchy, _CGROUP_TYPES)
         return ContainerRecord(

@@ -9,8 +9,9 @@
 
 The lock is flock(2) on the container's directory: it ends with its process, so a killed command leaves none behind.
 
-The journal is one symlinkat(2), where a file that is there as a whole or not at all takes four calls.  It stays as long
-as the container, and stands in for a state.json that is not there (create was killed) or cannot be read (delete --force).
+The journal is one symlinkat(2), where a file that is there as a whole or not at all takes four calls.  It stays as
+long as the container, and stands in for a state.json that is not there (create was killed) or that cannot be read
+(delete --force).
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,7 +53,8 @@ static void fail_with(int error)
 
 	if (ptrace(PTRACE_GETREGS, world.target, 0, &registers) < 0)
 		fatal("PTRACE_GETREGS");
-	registers.orig_rax = (unsigned long long)-1;
+	if (registers.orig_rax != SYS_close) /* which is done even when it fails: close(2) */
+		registers.orig_rax = (unsigned long long)-1;
 	if (ptrace(PTRACE_SETREGS, world.target, 0, &registers) < 0)
 		fatal("PTRACE_SETREGS");
 	if (ptrace(PTRACE_SYSCALL, world.target, 0, 0) < 0 || waitpid(world.target, &status, __WALL) < 0)

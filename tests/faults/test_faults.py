@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 from datetime import UTC, datetime
+from errno import EIO, ENOMEM
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,29 @@ def test_some_faults_with_hooks(stage: tuple[Injector, Bundle, World]) -> None:
         chosen = matrix.sample(matrix.faults_of(scene, who), SAMPLES, Random(f"{SEED} hooks {who}"))
         assert matrix.run(scene, world, chosen, problems).total() == SAMPLES
     assert not problems, f"FAULTS_SEED={SEED}\n" + "\n".join(problems)
+
+
+# What the whole matrix found: (verb, call, which of them, what).
+FOUND = [
+    (Create, "newfstatat", 0, EIO),  # of a standard descriptor: a traceback
+    (Create, "flock", 0, ENOMEM),  # its directory stayed, and the id was taken
+    (Create, "close", -1, EIO),  # a complete container and a create that failed
+    (Start, "poll", 0, "kill"),  # running, said to be created, and start again waited for ever
+    (Start, "read", -1, EIO),
+]
+
+
+@pytest.mark.parametrize(("kind", "call", "which", "what"), FOUND)
+def test_faults_that_were_found(
+    stage: tuple[Injector, Bundle, World], kind: type[Scene], call: str, which: int, what: int | str
+) -> None:
+    inject, bundle, world = stage
+    scene = kind(inject, bundle)
+    faults = [fault for fault in matrix.faults_of(scene, matrix.RUNTIME) if fault.name == call]
+    chosen = [fault for fault in faults if fault.what == str(what)][which]
+    problems: list[str] = []
+    matrix.run(scene, world, [chosen], problems)
+    assert not problems
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* What the stage calls for itself would, from a program, change the stage's own world: as it was told to. */
 static void tame(uint8_t *bytes, size_t size)
 {
-	static const uint16_t own[] = {__NR_read,    __NR_write, __NR_sendto, __NR_mmap,
+	static const uint16_t own[] = {__NR_read,     __NR_write,   __NR_sendto,    __NR_mmap,
 				       __NR_mprotect, __NR_madvise, __NR_exit_group};
 	const uint16_t harmless = HARMLESS;
 

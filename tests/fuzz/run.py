@@ -1,6 +1,7 @@
 """libFuzzer with ASan and UBSan on all that is C: builds the targets and runs each for a while.
 
 usage: run.py DIRECTORY SECONDS       each target for so long, from the committed corpus and what DIRECTORY has got
+       run.py DIRECTORY merge         the committed corpus anew: few inputs that reach what all of them do
 
 Prints a line a target, and exits with 1 when one crashed; what it crashed on is then in DIRECTORY/crashes.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -30,6 +32,7 @@ TARGETS = {
 }
 STATISTIC = re.compile(rb"stat::number_of_executed_units: +(\d+)")
 LONGEST_INPUT = 4096
+MOST_BYTES = 24_000  # of each target's part of the committed corpus
 
 
 def build(name: str, directory: Path, instead: dict[Path, Path] | None = None) -> Path:
@@ -46,13 +49,18 @@ def build(name: str, directory: Path, instead: dict[Path, Path] | None = None) -
     return program
 
 
-def fuzz(program: Path, name: str, directory: Path, *limits: str) -> tuple[int, int, bytes]:
-    """(executions, exit status, what it said)."""
+def fuzz(program: Path, name: str, directory: Path, *limits: str, into: Path | None = None) -> tuple[int, int, bytes]:
+    """(executions, exit status, what it said); what is new goes to DIRECTORY/corpus, or `into`."""
     found, crashes, work = directory / "corpus" / name, directory / "crashes", directory / "work"
     for made in (found, crashes, work):
         made.mkdir(parents=True, exist_ok=True)
     command = [str(program), *limits, "-print_final_stats=1", f"-max_len={LONGEST_INPUT}", "-timeout=20"]
-    command += [f"-artifact_prefix={crashes}/{name}-", str(found), str(CORPUS / name)]
+    command += [
+        f"-artifact_prefix={crashes}/{name}-",
+        *map(str, [into] if into else []),
+        str(found),
+        str(CORPUS / name),
+    ]
     environment = {
         "PATH": os.defpath,
         "PYTHONPATH": f"{HERE}:{TOP}/runtime:{TOP}/spec",
@@ -66,10 +74,29 @@ def fuzz(program: Path, name: str, directory: Path, *limits: str) -> tuple[int, 
     return int(counted[1]) if counted else 0, result.returncode, result.stderr
 
 
+def merge(directory: Path) -> None:
+    """Small inputs first: what does not fit MOST_BYTES is left to `make fuzz`."""
+    for name in TARGETS:
+        program, merged = build(name, directory), directory / "merged" / name
+        shutil.rmtree(merged, ignore_errors=True)
+        merged.mkdir(parents=True)
+        fuzz(program, name, directory, "-merge=1", into=merged)
+        shutil.rmtree(CORPUS / name, ignore_errors=True)
+        (CORPUS / name).mkdir(parents=True)
+        left = MOST_BYTES
+        for file in sorted(merged.iterdir(), key=lambda file: file.stat().st_size):
+            left -= file.stat().st_size
+            if left >= 0:
+                shutil.copy2(file, CORPUS / name / file.name[:16])
+
+
 def main() -> int:
-    directory, seconds = Path(sys.argv[1]).resolve(), int(sys.argv[2])
+    directory = Path(sys.argv[1]).resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    status = 0
+    if sys.argv[2] == "merge":
+        merge(directory)
+        return 0
+    seconds, status = int(sys.argv[2]), 0
     for name in TARGETS:
         program = build(name, directory)
         executions, code, said = fuzz(program, name, directory, f"-max_total_time={seconds}")

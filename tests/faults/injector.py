@@ -6,9 +6,11 @@ import os
 import struct
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from cli.runtime import PATH, Result
+from faults.world import bury, children
 from pyrunc.program.numbers import NUMBERS
 
 NAMES = {number: name for name, number in NUMBERS["x86_64"].items()}
@@ -29,6 +31,7 @@ class Injector:
     def __init__(self, program: Path, state_root: Path) -> None:
         self.program = program
         self.state_root = state_root
+        self.known = children()
 
     def plain(self, *words: str) -> Result:
         return self._run([], words)
@@ -48,15 +51,22 @@ class Injector:
     def _run(self, before: list[str], words: tuple[str, ...]) -> Result:
         argv = [*before, PATH, "--root", str(self.state_root), *words]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            status = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                check=False,
-                timeout=TIMEOUT_SECONDS,
-                env={"PATH": os.defpath},
-            ).returncode
+            with subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={"PATH": os.defpath}
+            ) as process:
+                status = self._wait(process)
             out.seek(0)
             err.seek(0)
             return Result(status, out.read(), err.read())
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        """Meanwhile we are what init is to orphans."""
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            try:
+                return process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > end:
+                    process.kill()
+                    raise
+                bury({*self.known, process.pid})

@@ -26,7 +26,7 @@ class World:
         self.hierarchies = [
             line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if _is_cgroup(line)
         ]
-        self.known = set(self._children())
+        self.known = children()
         self.before = self.seen()
 
     def seen(self) -> dict[str, list[str]]:
@@ -51,9 +51,9 @@ class World:
             time.sleep(0.01)
 
     def processes(self) -> list[int]:
-        """Descendants of ours, who take in orphans: cli/conftest.py's own excepted.  The dead are buried."""
-        others = [pid for pid in self._children() if pid not in self.known]
-        return [pid for pid in others if os.waitpid(pid, os.WNOHANG) == (0, 0)]
+        """Descendants of ours, who take in orphans."""
+        bury(self.known)
+        return sorted(children() - self.known)
 
     def end_processes(self) -> None:
         for pid in self.processes():
@@ -67,11 +67,6 @@ class World:
             for directory, _below, _files in os.walk(path, topdown=False):
                 os.rmdir(directory)
 
-    def _children(self) -> list[int]:
-        return [
-            int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
-        ]
-
     def _cgroups(self) -> Iterator[str]:
         for mount in self.hierarchies:
             yield from (f"{mount}/{name}" for name in os.listdir(mount) if name.startswith(self.name))
@@ -82,6 +77,17 @@ class World:
                 yield entry.path
                 if entry.is_dir(follow_symlinks=False) and entry.name != "rootfs":
                     yield from self._files(entry.path)
+
+
+def children() -> set[int]:
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def bury(known: set[int]) -> None:
+    """Our dead children, but for these.  A pid namespace does not end as long as one of its dead lies about."""
+    for pid in children() - known:
+        os.waitpid(pid, os.WNOHANG)
 
 
 def _is_cgroup(line: str) -> bool:

@@ -1,6 +1,7 @@
 """Errnos that a system call may well fail with on a machine in trouble: man 2 of each, the ERRORS sections.
 
-Not EPIPE and ECONNRESET: they say that the other end is gone, which the next read would have to show as well.
+Not what would be a lie: EPIPE and ECONNRESET say that the other end is gone, which the next read would show as well;
+ENOENT of rmdir(2) and unlink(2), that there is nothing to remove.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _OPEN = (ENOENT, EACCES, EMFILE, ENFILE, ENOMEM, EIO)
 _PATH = (ENOENT, EACCES, EIO, ENOMEM)
 _MAKE = (ENOSPC, EROFS, EACCES, EIO)
 _CHANGE = (EPERM, EROFS, EIO)
-_REMOVE = (ENOENT, EROFS, EIO, EACCES)
+_REMOVE = (EROFS, EIO, EACCES)
 _MOUNT = (EPERM, EINVAL, ENOMEM, EBUSY, ENOSYS)
 _SEND = (EAGAIN, ENOMEM)
 

@@ -80,9 +80,9 @@ class Start(Scene):
             assert self.status() == "running"
 
     def go_on(self, *, killed: bool) -> None:
-        before = self.status()
+        """A start that was killed may have let the stage go, or not."""
         again = self.injector.plain("start", ID)
-        assert (again.status == 0) == (before == "created"), (before, again)
+        assert again.status == 0 or "already running" in again.err or "stopped" in again.err, again
         assert self.status() in ("running", "stopped")
 
 

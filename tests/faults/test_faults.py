@@ -6,7 +6,7 @@ import ctypes
 import os
 import subprocess
 from datetime import UTC, datetime
-from errno import EIO, ENOMEM
+from errno import EAGAIN, EIO, ENOMEM
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import pytest
 
 from faults import injector, matrix
 from faults.injector import Injector
-from faults.scenes import ID, SCENES, Create, Delete, Scene, Start
+from faults.scenes import ID, SCENES, Create, Delete, Exec, Scene, Start
 from faults.world import World
 
 if TYPE_CHECKING:
@@ -88,23 +88,24 @@ def test_some_faults_with_hooks(stage: tuple[Injector, Bundle, World]) -> None:
     assert not problems, f"FAULTS_SEED={SEED}\n" + "\n".join(problems)
 
 
-# What the whole matrix found: (verb, call, which of them, what).
+# What the whole matrix found: verb, process, call, which of them, what.
 FOUND = [
-    (Create, "newfstatat", 0, EIO),  # of a standard descriptor: a traceback
-    (Create, "flock", 0, ENOMEM),  # its directory stayed, and the id was taken
-    (Create, "close", -1, EIO),  # a complete container and a create that failed
-    (Start, "poll", 0, "kill"),  # running, said to be created, and start again waited for ever
-    (Start, "read", -1, EIO),
+    (Create, matrix.RUNTIME, "newfstatat", 0, EIO),  # of a standard descriptor: a traceback
+    (Create, matrix.RUNTIME, "flock", 0, ENOMEM),  # its directory stayed, and the id was taken
+    (Create, matrix.RUNTIME, "close", -1, EIO),  # a complete container and a create that failed
+    (Start, matrix.RUNTIME, "poll", 0, "kill"),  # running, said to be created, and start again waited for ever
+    (Exec, matrix.STAGE, "sendto", -1, EAGAIN),  # the dead process between was taken for the program
+    (Exec, matrix.STAGE, "read", -1, EIO),
 ]
 
 
-@pytest.mark.parametrize(("kind", "call", "which", "what"), FOUND)
+@pytest.mark.parametrize(("kind", "who", "call", "which", "what"), FOUND)
 def test_faults_that_were_found(
-    stage: tuple[Injector, Bundle, World], kind: type[Scene], call: str, which: int, what: int | str
+    stage: tuple[Injector, Bundle, World], kind: type[Scene], who: int, call: str, which: int, what: int | str
 ) -> None:
     inject, bundle, world = stage
     scene = kind(inject, bundle)
-    faults = [fault for fault in matrix.faults_of(scene, matrix.RUNTIME) if fault.name == call]
+    faults = [fault for fault in matrix.faults_of(scene, who) if fault.name == call]
     chosen = [fault for fault in faults if fault.what == str(what)][which]
     problems: list[str] = []
     matrix.run(scene, world, [chosen], problems)

@@ -363,7 +363,7 @@ def write_pid_file(path: str, pid: int) -> None:
 
 def _with_process(record: ContainerRecord, pid: int) -> ContainerRecord:
     found = start_time(pid)
-    if found is None:
+    if found is None or found[1] in "ZX":
         raise ConfigError("the container's init ended before it was ready")
     return replace(record, pid=pid, start_time=found[0], boot_id=boot_id())
 

@@ -104,10 +104,15 @@ class Stage:
         write_all(self.socket, ANSWER.pack(len(payload), 0) + payload)
 
     def adopt(self, pid: int, pidfd: Fd) -> None:
-        """The first process has made init and ends: from now on this is init."""
-        reap(self.pid)
+        """The first process has made init and ends: from now on this is init.
+
+        Raises ProtocolError when it did not end well: then init may have taken an answer that was not for it.
+        """
+        status = reap(self.pid)
         self.pidfd.close()
         self.pid, self.pidfd = pid, pidfd
+        if status:
+            raise ProtocolError("internal error: the stage's first process failed")
 
     def kill(self) -> int | None:
         """End it and wait for it; its wait status when it was our child.

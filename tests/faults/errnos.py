@@ -1,7 +1,7 @@
 """Errnos that a system call may well fail with on a machine in trouble: man 2 of each, the ERRORS sections.
 
 Not what would be a lie: EPIPE and ECONNRESET say that the other end is gone, which the next read would show as well;
-ENOENT of rmdir(2) and unlink(2), that there is nothing to remove.
+ENOENT of rmdir(2) and unlink(2) that there is nothing to remove, EBUSY that another container is in there.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ PLAUSIBLE: dict[str, tuple[int, ...]] = {
     "readlink": _PATH,
     "recvmsg": (EAGAIN, ENOMEM),
     "renameat": (ENOSPC, EROFS, EIO),
-    "rmdir": (EBUSY, *_REMOVE),
+    "rmdir": _REMOVE,
     "rt_sigaction": (EINVAL,),
     "rt_sigprocmask": (EINVAL,),
     "seccomp": (EINVAL, ENOMEM),

@@ -139,7 +139,7 @@ def test_the_world_sees_what_is_left(stage: tuple[Injector, Bundle, World], tmp_
     os.mkdir(cgroup)
     (tmp_path / "left").touch()
     try:
-        assert world.left() == {
+        assert world.left(0) == {
             "processes": [orphan.stdout.decode().strip()],
             "cgroups": [cgroup],
             "files": [str(tmp_path / "left")],

@@ -40,9 +40,9 @@ class World:
             "files": sorted(self._files(str(self.directory))),
         }
 
-    def left(self) -> dict[str, list[str]]:
+    def left(self, seconds: float = PATIENCE_SECONDS) -> dict[str, list[str]]:
         """What was not there at the beginning, or is not there any more.  What is just ending gets its time."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + seconds
         while True:
             now = self.seen()
             left = {key: sorted({*now[key]} ^ {*self.before[key]}) for key in now if now[key] != self.before[key]}

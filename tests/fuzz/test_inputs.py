@@ -251,7 +251,7 @@ WORDS = st.lists(
 @given(WORDS)
 def test_mount_options(words: list[str]) -> None:
     """Every word is known or ends up as data; no attribute is both set and cleared."""
-    options = parse_mount_options(words)
+    options = parse_mount_options(tuple(words))
     for attributes in (options.attributes, options.recursive_attributes):
         assert not attributes.sets & attributes.clears & ~0x70  # MOUNT_ATTR__ATIME is a field, cleared before it is set
     for key, value in options.data:

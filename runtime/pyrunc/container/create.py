@@ -248,7 +248,8 @@ def _make(
     ready: Callable[[Created], None],
 ) -> Created:
     directory.note(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup).as_json()))
-    cgroup = cgroupfs.create(prepared.host.cgroups, _paths(prepared), optional=prepared.cgroup.optional)
+    paths = prepared.cgroup.relative_paths(prepared.host.cgroups)
+    cgroup = cgroupfs.create(prepared.host.cgroups, paths, optional=prepared.cgroup.optional)
     undo.push("remove the cgroup", lambda: cgroupfs.remove(cgroup))
     for warning in establish(cgroup, prepared.resources):
         log.debug(warning)
@@ -373,10 +374,6 @@ def _start_failures(plan: Plan) -> dict[str, str]:
     program = plan.program
     operations = [(index, program.operation(index)) for index in range(plan.first_start_operation, len(program))]
     return {str(index): found.label.template() for index, found in operations if found.kind in (CALL, CHECK)}
-
-
-def _paths(prepared: Prepared) -> tuple[str, ...]:
-    return prepared.cgroup.relative_paths(prepared.host.cgroups)
 
 
 def _state_bytes(record: ContainerRecord, status: str, pid: int) -> bytes:

@@ -37,9 +37,11 @@ def creating(runtime: Runtime, bundle: Bundle) -> Iterator[tuple[subprocess.Pope
 
 
 def test_it_is_creating_meanwhile(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["annotations"] = {"a": "b"}
     with creating(runtime, bundle) as (process, container_id):
         assert runtime.state(container_id)["status"] == "creating"
         assert runtime.state(container_id)["pid"] == 0
+        assert runtime.state(container_id)["annotations"] == {"a": "b"}
         runtime("kill", container_id, "KILL").failed("container not running")
         assert process.wait(30) == 0
     assert runtime.state(container_id)["status"] == "created"

@@ -89,7 +89,7 @@ class Store:
         return _parse(content, STATE_FILE)
 
     def load_journal(self, container_id: str) -> ContainerRecord:
-        """What create was about to make, without annotations and hooks: `Directory.note`.  Raises as `load` does."""
+        """What create was about to make, without hooks: `Directory.note`.  Raises as `load` does."""
         try:
             content = posix.readlink(f"{self.root}/{container_id}/{JOURNAL}")
         except OSError as error:
@@ -175,17 +175,24 @@ class Directory:
 
         poststop hooks are run for a container whose create was killed, too: they need the whole record.
         """
-        short = replace(record, annotations={}, poststart=(), poststop=(), config={}, start_failures={})
-        is_complete = not record.poststop
-        try:
-            posix.symlink(dumps(to_json(short)).encode("utf-8", "surrogateescape"), JOURNAL, dir_fd=self.fd.number)
-        except OSError as error:
-            if error.errno != ENAMETOOLONG:  # PATH_MAX; some file systems take less
-                with during("write the journal"):
-                    raise
-            is_complete = False
-        if not is_complete:
+        short = replace(record, poststart=(), poststop=(), config={}, start_failures={})
+        if not self._link(short):
+            self._link(replace(short, annotations={}))
             self.save(record)
+        elif record.poststop:
+            self.save(record)
+
+    def _link(self, record: ContainerRecord) -> bool:
+        """The journal; False when the text is too long."""
+        text = dumps(to_json(record)).encode("utf-8", "surrogateescape")
+        try:
+            posix.symlink(text, JOURNAL, dir_fd=self.fd.number)
+        except OSError as error:
+            if error.errno == ENAMETOOLONG:  # PATH_MAX; some file systems take less
+                return False
+            with during("write the journal"):
+                raise
+        return True
 
     def make_fifo(self) -> Fd:
         """The exec fifo, as an O_PATH descriptor: the stage opens that, never a path."""

@@ -97,7 +97,7 @@ def test_the_journal_is_one_link_and_stands_in_for_state_json(tmp_path: Path) ->
     with store.create("c1") as directory:
         directory.note(replace(RECORD, annotations={"a": "b"}, config={"process": {}}, bundle="/\udcff"))
     assert os.listdir(tmp_path / "c1") == ["journal"]
-    assert store.load("c1") == store.load_journal("c1") == replace(RECORD, bundle="/\udcff")
+    assert store.load("c1") == store.load_journal("c1") == replace(RECORD, annotations={"a": "b"}, bundle="/\udcff")
     with store.open("c1") as directory:
         directory.save(replace(RECORD, pid=7))
     assert (store.load("c1").pid, store.load_journal("c1").pid) == (7, 0)
@@ -105,8 +105,12 @@ def test_the_journal_is_one_link_and_stands_in_for_state_json(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("changes", "has_journal"),
-    [({"bundle": "/b" * 2048}, False), ({"poststop": (Hook(path="/x"),)}, True)],
-    ids=["too long", "poststop hooks"],
+    [
+        ({"bundle": "/b" * 2048}, False),
+        ({"annotations": {"a": "b" * 4096}}, True),
+        ({"poststop": (Hook(path="/x"),)}, True),
+    ],
+    ids=["too long", "annotations too long", "poststop hooks"],
 )
 def test_what_the_journal_cannot_hold_is_in_state_json(
     tmp_path: Path, changes: dict[str, object], has_journal: bool

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _MAX_PID = 1 << 22  # PID_MAX_LIMIT, include/linux/threads.h
-_TYPES = (
-    ("id", str), ("ociVersion", str), ("bundle", str), ("rootfs", str), ("created", str), ("owner", int), ("pid", int),
-    ("startTime", int), ("bootId", str), ("annotations", dict), ("cgroup", dict), ("privatePidNamespace", bool),
-    ("poststart", list), ("poststop", list), ("config", dict), ("startFailures", dict),
-)  # fmt: skip
-_CGROUP_TYPES = (("version", int), ("controllers", list), ("path", str))
+_TYPES = {
+    "id": str, "ociVersion": str, "bundle": str, "rootfs": str, "created": str, "owner": int, "pid": int,
+    "startTime": int, "bootId": str, "annotations": dict, "cgroup": dict, "privatePidNamespace": bool,
+    "poststart": list, "poststop": list, "config": dict, "startFailures": dict,
+}  # fmt: skip
+_CGROUP_TYPES = {"version": int, "controllers": list, "path": str}
 
 
 class ContainerRecord(Record):
@@ -85,9 +85,8 @@ def from_json(document: Any) -> ContainerRecord:
         _check_types(document, _TYPES)
         if not 0 <= document["pid"] <= _MAX_PID:
             raise StateError(f"state.json is damaged: {document['pid']} is no pid")
-        for path in document["cgroup"]["made"]:
-            if type(path) is not str:
-                raise StateError("state.json is damaged: 'made'")
+        if not {*map(type, document["cgroup"]["made"])} <= {str}:
+            raise StateError("state.json is damaged: 'made'")
         for hierarchy in document["cgroup"]["hierarchies"]:
             _check_types(hierarchy, _CGROUP_TYPES)
         return ContainerRecord(
@@ -110,14 +109,16 @@ def from_json(document: Any) -> ContainerRecord:
             config=document["config"],
             start_failures=document["startFailures"],
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise StateError(f"state.json is damaged: {error}") from error
 
 
-def _check_types(document: dict[str, Any], types: tuple[tuple[str, type], ...]) -> None:
-    for name, kind in types:
-        if type(document[name]) is not kind:
-            raise StateError(f"state.json is damaged: {name!r}")
+def _check_types(document: dict[str, Any], types: dict[str, type]) -> None:
+    """By map(), in C: every command reads a record.  Raises KeyError, AttributeError when it is no dict, StateError."""
+    found = [*map(type, map(document.__getitem__, types))]
+    if found != [*types.values()]:
+        wrong = [name for name, kind, wanted in zip(types, found, types.values(), strict=True) if kind is not wanted]
+        raise StateError(f"state.json is damaged: {wrong[0]!r}")
 
 
 def _hook_to_json(hook: Hook) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def run(scene: Scene, world: World, faults: Iterable[Fault], problems: list[str]
 
 def _try_one(scene: Scene, world: World, fault: Fault) -> None:
     scene.prepare()
+    scene.is_stage = fault.who == STAGE
     result = scene.injector.disturbed(fault.who, fault.call, fault.what, *scene.words)
     scene.check(result, killed=fault.what == "kill")
     scene.go_on(killed=fault.what == "kill")

@@ -13,8 +13,8 @@ PYTEST = $(CLEAN) $(TESTED) PYTHONPATH=$(CURDIR)/runtime:$(CURDIR)/spec:$(CURDIR
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 SOURCES := $(shell find runtime spec -name '*.py')
 
-.PHONY: always setup setup-build setup-test build demo test test-long test-vm conformance duties duties-page lint constants bench \
-    install clean
+.PHONY: always setup setup-build setup-test build demo test test-long test-vm conformance duties duties-page fuzz lint \
+    constants bench install clean
 build: $(LIB)/_pyrunc_helper.abi3.so $(LIB)/_pyrunc_stage $(LIB)/_pyrunc_build.py $(LIB)/site-packages/.stamp \
     build/.compiled build/pyrunc
 
@@ -146,6 +146,16 @@ duties: setup-test
 duties-page: setup-test
 	@$(MAKE) -s --no-print-directory build
 	@$(DUTIES) --keep runc crun build/pyrunc
+
+# FUZZ_SECONDS: for each of the four targets of libFuzzer; FUZZ_EXAMPLES: of hypothesis, for each reader in Python.
+# What is found stays in build/fuzz; what libFuzzer got to goes on from there the next time.
+FUZZ_SECONDS := 600
+FUZZ_EXAMPLES := 20000
+fuzz: setup-test
+	@$(MAKE) -s --no-print-directory build
+	@$(CLEAN) $(VENV)/bin/python tests/fuzz/run.py build/fuzz $(FUZZ_SECONDS)
+	@$(CLEAN) FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) PYTHONPATH=$(CURDIR)/runtime:$(CURDIR)/spec:$(CURDIR)/$(LIB) \
+	    $(VENV)/bin/python -m pytest -q tests/fuzz/test_inputs.py $(PYTEST_ARGUMENTS)
 
 lint: setup-test
 	@$(PYTEST) -q tests/rules/test_linters.py

@@ -101,7 +101,7 @@ static PyObject *pointer_field(PyObject *self, PyObject *const *arguments, Py_ss
 	if (PyErr_Occurred())
 		return NULL;
 	if (offset < 0 || size < 0 || offset > pointer->size || size > pointer->size - offset)
-		return PyErr_Format(PyExc_ValueError, "%zd:%zd is outside %R", offset, offset + size, self);
+		return PyErr_Format(PyExc_ValueError, "%zd bytes at %zd are outside %R", size, offset, self);
 	return new_pointer(pointer->offset + offset, size);
 }
 
@@ -307,7 +307,7 @@ static int add_relocation(Assembler *self, Py_ssize_t word, const Pointer *point
 {
 	const uint64_t offset = (uint64_t)pointed->offset;
 
-	if (word < 0 || word + 8 > self->size) {
+	if (word < 0 || word > self->size - 8) {
 		PyErr_SetString(PyExc_ValueError, "a relocation outside the data block");
 		return -1;
 	}

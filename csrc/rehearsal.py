@@ -75,7 +75,7 @@ def stopped() -> dict[str, Any]:
         "startTime": 1,
         "bootId": "rehearsal",
         "annotations": {},
-        "cgroup": {"hierarchies": []},
+        "cgroup": {"hierarchies": [], "made": []},
         "privatePidNamespace": True,
         "poststart": [],
         "poststop": [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -36,9 +37,11 @@ def creating(runtime: Runtime, bundle: Bundle) -> Iterator[tuple[subprocess.Pope
 
 
 def test_it_is_creating_meanwhile(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["annotations"] = {"a": "b"}
     with creating(runtime, bundle) as (process, container_id):
         assert runtime.state(container_id)["status"] == "creating"
         assert runtime.state(container_id)["pid"] == 0
+        assert runtime.state(container_id)["annotations"] == {"a": "b"}
         runtime("kill", container_id, "KILL").failed("container not running")
         assert process.wait(30) == 0
     assert runtime.state(container_id)["status"] == "created"
@@ -106,3 +109,16 @@ def test_killed_at_any_time(runtime: Runtime, bundle: Bundle) -> None:
         runtime("delete", "--force", container_id).ok()
         assert (pids_of(container_id), cgroups_of(container_id)) == ([], [])
     runtime.create(bundle)
+
+
+def test_a_start_that_was_killed_leaves_the_fifo(runtime: Runtime, bundle: Bundle) -> None:
+    """Between the end of the stage and the unlink(2) of the fifo: the container runs, and is not one to be started."""
+    bundle.args("sleep", "100")
+    container_id = runtime.run_detached(bundle)
+    os.mkfifo(runtime.state_root / container_id / "exec.fifo")
+    assert runtime.state(container_id)["status"] == "running"
+    runtime("start", container_id).failed("cannot start an already running container")
+    runtime("delete", container_id).failed("that is not stopped: running")
+    runtime("kill", container_id, "KILL").ok()
+    runtime.wait_for(container_id, "stopped")
+    runtime("delete", container_id).ok()

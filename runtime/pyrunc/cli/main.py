@@ -29,7 +29,11 @@ COLD = ("validate",)  # they import from Python's library on disk
 
 def main(argv: Sequence[str]) -> int:
     """Run the command in argv (argv[0] is the program's name) and return the exit code."""
-    open_standard_descriptors()
+    try:
+        open_standard_descriptors()
+    except OSError as error:
+        log.error(f"open /dev/null: {go_strerror(error.errno or 0)}")
+        return FAILED
     arguments = parse_arguments(argv, posix.environ, posix.geteuid())
     try:
         missing = missing_descriptor(arguments)
@@ -55,7 +59,7 @@ def open_standard_descriptors() -> None:
             posix.fstat(number)
         except OSError as error:
             if error.errno != EBADF:
-                raise
+                continue  # there, but its file system is in trouble: EIO, EACCES, ESTALE
             # The lowest free number is this one; open(2) as Python has it closes on exec (PEP 446).
             posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)  # noqa: FBT003
 

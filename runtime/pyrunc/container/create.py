@@ -1,7 +1,7 @@
 """create: bundle -> plan -> a container that waits for `start`.
 
 The plan is made before anything else is, so what cannot be is refused with nothing to undo.  What is made after that
-is noted as it is made and undone in reverse order on any failure.  state.json is written once before the first cgroup
+is noted as it is made and undone in reverse order on any failure.  The journal is written before the first cgroup
 exists: a container whose create was killed can be deleted all the same.
 """
 
@@ -229,7 +229,7 @@ def _make(
     ready: Callable[[Created], None],
     holder: Holder,
 ) -> Created:
-    directory.save(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup.cgroup).as_json()))
+    directory.note(replace(prepared.record, cgroup=cgroupfs.foresee(prepared.cgroup.cgroup).as_json()))
     cgroup = drivers.create(prepared.host.cgroups, prepared.cgroup, holder.start)
     undo.push("remove the cgroup", lambda: drivers.remove(cgroup))
     for warning in establish(cgroup, prepared.resources):
@@ -292,10 +292,12 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
         try:
             with cgroupfs.open_v2_directory(wanted.cgroup) or Fd(-1) as v2:
                 parent.run(v2.number)
-        except StageFailed as error:
-            error.trail.insert(0, "error during container init")
+            remove_nodes(starting.directory, plan.nodes)
+        except BaseException as error:
+            parent.stage.kill()  # it may have been ready, and wait for `start`
+            if isinstance(error, StageFailed):
+                error.trail.insert(0, "error during container init")
             raise
-    remove_nodes(starting.directory, plan.nodes)
     return made[0]
 
 
@@ -341,7 +343,7 @@ def write_pid_file(path: str, pid: int) -> None:
 
 def _with_process(record: ContainerRecord, pid: int) -> ContainerRecord:
     found = start_time(pid)
-    if found is None:
+    if found is None or found[1] in "ZX":
         raise ConfigError("the container's init ended before it was ready")
     return replace(record, pid=pid, start_time=found[0], boot_id=boot_id())
 

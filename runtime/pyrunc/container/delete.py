@@ -1,17 +1,21 @@
-"""delete: give back everything that create made, in reverse order."""
+"""delete: give back everything that create made, in reverse order.
+
+Without a state.json that can be read the journal says what there may be: container/store.py.
+"""
 
 from __future__ import annotations
 
+from ocispec.record import replace
 from pyrunc import log
 from pyrunc.cgroups import drivers
 from pyrunc.cgroups.place import from_json
-from pyrunc.cgroups.processes import kill_all, thaw_if_frozen
+from pyrunc.cgroups.processes import kill_all, processes, thaw_if_frozen
 from pyrunc.container.kill import SIGKILL
 from pyrunc.container.state import hook_state
 from pyrunc.container.status import CREATED, STOPPED, is_alive, status_of
 from pyrunc.errors import StateError
 from pyrunc.jsonio import dumps
-from pyrunc.kernel.processes import open_pidfd, reap, send_signal, wait_for_exit
+from pyrunc.kernel.processes import boot_id, open_pidfd, reap, send_signal, wait_for_exit
 from pyrunc.process.hooks import run_remaining_hooks
 
 TYPE_CHECKING = False
@@ -43,18 +47,50 @@ def delete_container(store: Store, container_id: str, *, force: bool) -> None:
             raise StateError(f"cannot delete container {container_id} that is not stopped: {status}")
         if status != STOPPED:
             end_process(record)
+        elif record.pid == 0 and not _end_unfinished(store, record):
+            directory.remove()
+            return
         destroy(directory, record)
 
 
 def _load(store: Store, container_id: str, force: bool) -> ContainerRecord | None:
-    """None: there is nothing to go by but the directory; a killed create leaves that."""
+    """None: there is nothing to go by but the directory; a create that was killed early leaves that."""
     try:
         return store.load(container_id)
     except StateError as error:
         if not force and str(error) != "container does not exist":
             raise
+        log.debug(f"container {container_id}: {error}, removing what the journal says")
+    try:
+        return store.load_journal(container_id)
+    except StateError as error:
         log.debug(f"container {container_id}: {error}, removing its directory")
         return None
+
+
+def _end_unfinished(store: Store, record: ContainerRecord) -> bool:
+    """SIGKILL to what runs in the cgroups that create made: nobody knows init's pid.
+
+    Of a create that was killed that is the stage, as long as a hook inside keeps it from noticing; where state.json was
+    damaged, the container.  False, and nothing is done, when the cgroup is another container's meanwhile.
+    """
+    cgroup = from_json(record.cgroup)
+    ours = replace(cgroup, hierarchies=tuple(one for one in cgroup.hierarchies if one.path in cgroup.made))
+    if not processes(ours):
+        return True
+    if any(_uses(store, other, cgroup.made) for other in store.ids() if other != record.container_id):
+        log.warning(f"container {record.container_id}: its cgroup is in use by another container and stays")
+        return False
+    kill_all(ours, SIGKILL)
+    return True
+
+
+def _uses(store: Store, container_id: str, paths: tuple[str, ...]) -> bool:
+    try:
+        cgroup = store.load(container_id).cgroup
+    except StateError:
+        return False
+    return bool(cgroup) and any(one.path in paths for one in from_json(cgroup).hierarchies)
 
 
 def end_process(record: ContainerRecord) -> None:
@@ -74,7 +110,7 @@ def destroy(directory: Directory, record: ContainerRecord) -> None:
     """Remove the cgroup, with what still lives in it, and the state; then the poststop hooks (runtime.md#delete)."""
     if record.cgroup:
         cgroup = from_json(record.cgroup)
-        if not record.has_private_pid_namespace:
+        if not record.has_private_pid_namespace and record.boot_id == boot_id():
             kill_all(cgroup, SIGKILL)
         drivers.remove(cgroup)
     if record.rdt:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from ocispec.config import Hook
 
 VERSION = 1
+_MAX_PID = 1 << 22  # PID_MAX_LIMIT, include/linux/threads.h
+_TYPES = {
+    "id": str, "ociVersion": str, "bundle": str, "rootfs": str, "created": str, "owner": int, "pid": int,
+    "startTime": int, "bootId": str, "annotations": dict, "cgroup": dict, "privatePidNamespace": bool,
+    "poststart": list, "poststop": list, "config": dict, "startFailures": dict,
+}  # fmt: skip
+_CGROUP_TYPES = {"version": int, "controllers": list, "path": str}
 
 
 class ContainerRecord(Record):
@@ -69,12 +76,19 @@ def to_json(record: ContainerRecord) -> dict[str, Any]:
 
 
 def from_json(document: Any) -> ContainerRecord:
-    """Raises StateError when this is no state file of ours, or one of a newer version."""
-    if not isinstance(document, dict) or not isinstance(document.get("version"), int):
+    """Raises StateError when this is no state file of ours, a damaged one, or one of a newer version."""
+    if not isinstance(document, dict) or type(document.get("version")) is not int:
         raise StateError("state.json is not a state file of pyrunc")
     if document["version"] > VERSION:
         raise StateError(f"state.json has version {document['version']}, this pyrunc knows {VERSION}")
     try:
+        _check_types(document, _TYPES)
+        if not 0 <= document["pid"] <= _MAX_PID:
+            raise StateError(f"state.json is damaged: {document['pid']} is no pid")
+        if not {*map(type, document["cgroup"]["made"])} <= {str}:
+            raise StateError("state.json is damaged: 'made'")
+        for hierarchy in document["cgroup"]["hierarchies"]:
+            _check_types(hierarchy, _CGROUP_TYPES)
         return ContainerRecord(
             container_id=document["id"],
             oci_version=document["ociVersion"],
@@ -95,8 +109,16 @@ def from_json(document: Any) -> ContainerRecord:
             config=document["config"],
             start_failures=document["startFailures"],
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise StateError(f"state.json is damaged: {error}") from error
+
+
+def _check_types(document: dict[str, Any], types: dict[str, type]) -> None:
+    """By map(), in C: every command reads a record.  Raises KeyError, AttributeError when it is no dict, StateError."""
+    found = [*map(type, map(document.__getitem__, types))]
+    if found != [*types.values()]:
+        wrong = [name for name, kind, wanted in zip(types, found, types.values(), strict=True) if kind is not wanted]
+        raise StateError(f"state.json is damaged: {wrong[0]!r}")
 
 
 def _hook_to_json(hook: Hook) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from select import POLLHUP, POLLIN, poll
 
 from pyrunc.container.notified import open_notifier
 from pyrunc.container.state import hook_state
-from pyrunc.container.status import CREATED, PAUSED, STOPPED, status_of
+from pyrunc.container.status import CREATED, PAUSED, STOPPED, is_alive, status_of
 from pyrunc.container.store import EXEC_FIFO
 from pyrunc.errors import HookFailed, PyruncError, StageFailed, StateError
 from pyrunc.jsonio import dumps
 from pyrunc.kernel.constants import O_CLOEXEC, O_NONBLOCK, O_RDONLY
 from pyrunc.kernel.files import Fd
-from pyrunc.kernel.processes import open_pidfd, send_signal, take_descriptor
+from pyrunc.kernel.processes import is_stage, open_pidfd, send_signal, take_descriptor
 from pyrunc.process import sync
 from pyrunc.process.hooks import run_hooks, tail
 from pyrunc.process.hooks_inside import fill_failure
@@ -91,6 +91,8 @@ def _release_stage(directory: Directory, record: ContainerRecord, pidfd: Fd) -> 
     if output is not None:
         output.close()
     if not announced:
+        if is_alive(record) and not is_stage(record.pid):  # another start, killed since, had let it go
+            raise StateError("cannot start an already running container")
         raise StateError("the container's init ended before it could execute its program")
 
 

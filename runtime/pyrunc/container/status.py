@@ -10,7 +10,7 @@ from pyrunc.cgroups.processes import freezer_state
 from pyrunc.container.store import EXEC_FIFO
 from pyrunc.kernel.constants import O_DIRECTORY, O_RDONLY
 from pyrunc.kernel.files import exists, open_file
-from pyrunc.kernel.processes import boot_id, start_time
+from pyrunc.kernel.processes import boot_id, is_stage, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def status_of(record: ContainerRecord, state_root: str, *, is_ours: bool = False
         return STOPPED
     if freezer_state(from_json(record.cgroup)) != "THAWED":
         return PAUSED  # a created one too: start waits until it is resumed
-    return CREATED if exists(f"{state_root}/{record.container_id}/{EXEC_FIFO}") else RUNNING
+    # A start that was killed has left the fifo behind: then the process is not the stage any more.
+    is_waiting = exists(f"{state_root}/{record.container_id}/{EXEC_FIFO}") and is_stage(record.pid)
+    return CREATED if is_waiting else RUNNING
 
 
 def is_locked(path: str) -> bool:

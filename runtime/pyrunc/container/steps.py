@@ -37,7 +37,7 @@ def _before(prepared: Prepared, plan: Plan) -> Iterator[Step]:
     record = prepared.record
     for joined in prepared.namespaces.joined:
         yield Step(name="open namespace", place=joined.place, doing=f"open the {joined.kind} namespace {joined.path}")
-    yield Step(name="state directory", doing=f"make the directory of {record.container_id}, locked, with state.json")
+    yield Step(name="state directory", doing=f"make the directory of {record.container_id}, locked, with the journal")
     cgroup = prepared.cgroup.cgroup
     if cgroup.unit:
         whose = "the user's systemd" if cgroup.unit_of_user else "systemd"

@@ -1,20 +1,27 @@
 """The state root: one directory a container, with state.json, the exec fifo, and a lock on the directory itself.
 
     <root>/<id>/state.json   0600, replaced by rename(2): readers never see half of it
+    <root>/<id>/journal      a symbolic link whose text is a record: what create was about to make, before it did
     <root>/<id>/exec.fifo    there from create to start: a container that has it is `created`
     <root>/<id>/node3        linux.devices[3], while a container with a user namespace is made
     <root>/<id>/hooks.out    what startContainer hooks print, without root (else the stage keeps that in memory)
     <root>/<id>/notify/      with the socket for sd_notify(3), when the caller had NOTIFY_SOCKET
 
 The lock is flock(2) on the container's directory: it ends with its process, so a killed command leaves none behind.
+
+The journal is one symlinkat(2), where a file that is there as a whole or not at all takes four calls.  It stays as
+long as the container, and stands in for a state.json that is not there (create was killed) or that cannot be read
+(delete --force).
 """
 
 from __future__ import annotations
 
 import posix
-from errno import EEXIST, EISDIR, ENOENT, ENOTDIR, EPERM, EWOULDBLOCK
+from errno import EEXIST, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, EWOULDBLOCK
 from fcntl import LOCK_EX, LOCK_NB, flock
 
+from ocispec.record import replace
+from pyrunc import log
 from pyrunc.container.record import ContainerRecord, from_json, to_json
 from pyrunc.errors import PyruncError, StateError, during
 from pyrunc.jsonio import JsonError, dumps, loads
@@ -32,6 +39,7 @@ from pyrunc.kernel.constants import (
 from pyrunc.kernel.files import Fd, read_file, replace_file
 
 STATE_FILE = "state.json"
+JOURNAL = "journal"
 EXEC_FIFO = "exec.fifo"
 NOTIFY_DIRECTORY = "notify"
 HOOK_OUTPUT_FILE = "hooks.out"
@@ -67,18 +75,28 @@ class Store:
         return tuple(sorted(name for name in posix.listdir(self.root) if _is_id(name)))
 
     def load(self, container_id: str) -> ContainerRecord:
-        """Raises StateError `container does not exist`, or what is wrong with the state file."""
+        """Raises StateError `container does not exist`, or what is wrong with the state file.
+
+        A container whose create has not come to its end, or never will, has pid 0.
+        """
         check_id(container_id)
         try:
             content = read_file(f"{self.root}/{container_id}/{STATE_FILE}", limit=_MAX_STATE)
         except OSError as error:
+            if error.errno not in (ENOENT, ENOTDIR):
+                raise
+            return self.load_journal(container_id)
+        return _parse(content, STATE_FILE)
+
+    def load_journal(self, container_id: str) -> ContainerRecord:
+        """What create was about to make, without hooks: `Directory.note`.  Raises as `load` does."""
+        try:
+            content = posix.readlink(f"{self.root}/{container_id}/{JOURNAL}")
+        except OSError as error:
             if error.errno in (ENOENT, ENOTDIR):
                 raise StateError("container does not exist") from error
             raise
-        try:
-            return from_json(loads(content))
-        except JsonError as error:
-            raise StateError(f"state.json is damaged: {error}") from error
+        return _parse(content.encode("utf-8", "surrogateescape"), JOURNAL)
 
     def create(self, container_id: str) -> Directory:
         """A new container's directory, locked.  Raises StateError when the id is in use."""
@@ -89,7 +107,11 @@ class Store:
                 posix.mkdir(f"{self.root}/{container_id}", 0o700)
             except FileExistsError as error:  # EEXIST
                 raise _Taken() from error
-        return self.open(container_id)
+        try:
+            return self.open(container_id)
+        except BaseException:
+            _remove_empty(f"{self.root}/{container_id}")
+            raise
 
     def open(self, container_id: str, *, wait: bool = True) -> Directory:
         """An existing container's directory, locked: waits for whoever holds the lock.
@@ -112,6 +134,13 @@ class Store:
                 raise StateError("container is busy: another command works on it") from error
             raise
         return Directory(path, fd)
+
+
+def _parse(content: bytes, name: str) -> ContainerRecord:
+    try:
+        return from_json(loads(content))
+    except JsonError as error:
+        raise StateError(f"{name} is damaged: {error}") from error
 
 
 class _Taken(StateError):
@@ -140,6 +169,30 @@ class Directory:
     def save(self, record: ContainerRecord) -> None:
         with during("write state.json"):
             replace_file(self.fd.number, STATE_FILE, dumps(to_json(record)).encode("utf-8", "surrogateescape"), 0o600)
+
+    def note(self, record: ContainerRecord) -> None:
+        """Write down what will be made, before it is: in the journal, and in state.json when it does not hold all.
+
+        poststop hooks are run for a container whose create was killed, too: they need the whole record.
+        """
+        short = replace(record, poststart=(), poststop=(), config={}, start_failures={})
+        if not self._link(short):
+            self._link(replace(short, annotations={}))
+            self.save(record)
+        elif record.poststop:
+            self.save(record)
+
+    def _link(self, record: ContainerRecord) -> bool:
+        """The journal; False when the text is too long."""
+        text = dumps(to_json(record)).encode("utf-8", "surrogateescape")
+        try:
+            posix.symlink(text, JOURNAL, dir_fd=self.fd.number)
+        except OSError as error:
+            if error.errno == ENAMETOOLONG:  # PATH_MAX; some file systems take less
+                return False
+            with during("write the journal"):
+                raise
+        return True
 
     def make_fifo(self) -> Fd:
         """The exec fifo, as an O_PATH descriptor: the stage opens that, never a path."""
@@ -200,6 +253,15 @@ class Directory:
                 posix.rmdir(self.path)
             except FileNotFoundError:  # ENOENT: a second delete was quicker
                 pass
+
+
+def _remove_empty(path: str) -> None:
+    """What could not be opened or locked: the error that brought us here goes on."""
+    try:
+        posix.rmdir(path)
+    except OSError as error:
+        if error.errno != ENOENT:
+            log.warning(f"remove the state directory {path}: {posix.strerror(error.errno or 0)}")
 
 
 def _remove_entry(dir_fd: int, name: str) -> None:

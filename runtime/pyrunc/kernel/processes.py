@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posix
-from errno import ECHILD, ENOENT, ESRCH
+from errno import EACCES, ECHILD, ENOENT, ESRCH
 from select import POLLIN, poll
 
 from pyrunc.kernel.files import Fd, read_file
@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+STAGE_NAME = "pyrunc"
 _FIRST_AFTER_STDERR = 3
 _LONGEST_WAIT_SECONDS = 2_000_000
 
@@ -85,6 +86,21 @@ def start_time(pid: int) -> tuple[int, str] | None:
     # The name in field 2 may hold anything, parentheses and spaces too: count from its last ")".
     fields = content[content.rindex(b")") + 2 :].split()
     return int(fields[19]), fields[0].decode()
+
+
+def is_stage(pid: int) -> bool:
+    """Whether the process still executes the stage: the name that process/spawn.py gives it, memfd_create(2).
+
+    A process that we may not look into (EACCES: non-dumpable, and we are not root) is taken for one.
+    """
+    try:
+        return posix.readlink(f"/proc/{pid}/exe").startswith(f"/memfd:{STAGE_NAME}")
+    except OSError as error:
+        if error.errno in (ENOENT, ESRCH):  # it has just ended
+            return False
+        if error.errno == EACCES:
+            return True
+        raise
 
 
 def boot_id() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyrunc.errors import ProtocolError, during
+from pyrunc.kernel.constants import CLONE_NEWPID
 from pyrunc.kernel.processes import open_pidfd, set_limits
 from pyrunc.process import sync
 from pyrunc.process.hooks import describe_status
@@ -32,6 +33,7 @@ def run_exec(
     `state` is the container's, as JSON.  `ready` is called when the process is complete and only execve(2) is left.
     """
     listener = -1
+    has_fork_to_come = bool(wanted.namespaces & CLONE_NEWPID)
     stage = Stage(plan.program, wanted.host.machine, plan.descriptors)
     stage.is_among_strangers, stage.may_take_long = not wanted.is_paused, False
     try:
@@ -43,6 +45,9 @@ def run_exec(
             operation, value = message
             if operation.number == sync.INIT_PID:
                 _adopt(stage, value)
+                has_fork_to_come = False
+            elif has_fork_to_come:
+                raise ProtocolError("internal error: the stage spoke out of turn")
             elif operation.number == sync.LISTENER:
                 if listener >= 0:
                     _hand_over(stage, listener, wanted, state())

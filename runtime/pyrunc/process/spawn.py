@@ -23,7 +23,7 @@ from pyrunc.kernel.constants import (
 )
 from pyrunc.kernel.files import Fd, read_file
 from pyrunc.kernel.lib import library_directory
-from pyrunc.kernel.processes import reap, send_signal, spawn_stage, wait_for_exit
+from pyrunc.kernel.processes import STAGE_NAME, reap, send_signal, spawn_stage, wait_for_exit
 from pyrunc.kernel.sockets import is_readable_within, read_exactly, socket_pair, write_all
 from pyrunc.process import sync
 from pyrunc.process.sync import ANSWER, MALFORMED, MESSAGE
@@ -47,11 +47,11 @@ def sealed_stage() -> Fd:
     """The stage's image in a memfd that nobody can change any more."""
     image = read_file(f"{library_directory()}/_pyrunc_stage")
     try:
-        memory = Fd(posix.memfd_create("pyrunc", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC))
+        memory = Fd(posix.memfd_create(STAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC))
     except OSError as error:
         if error.errno != EINVAL:  # MFD_EXEC is Linux 6.3; before that every memfd may be executed
             raise
-        memory = Fd(posix.memfd_create("pyrunc", MFD_CLOEXEC | MFD_ALLOW_SEALING))
+        memory = Fd(posix.memfd_create(STAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING))
     posix.write(memory.number, image)
     fcntl(memory.number, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
     return memory
@@ -120,10 +120,15 @@ class Stage:
         write_all(self.socket, ANSWER.pack(len(payload), 0) + payload)
 
     def adopt(self, pid: int, pidfd: Fd) -> None:
-        """The first process has made init and ends: from now on this is init."""
-        reap(self.pid)
+        """The first process has made init and ends: from now on this is init.
+
+        Raises ProtocolError when it did not end well: then init may have taken an answer that was not for it.
+        """
+        status = reap(self.pid)
         self.pidfd.close()
         self.pid, self.pidfd = pid, pidfd
+        if status:
+            raise ProtocolError("internal error: the stage's first process failed")
 
     def kill(self) -> int | None:
         """End it and wait for it; its wait status when it was our child.

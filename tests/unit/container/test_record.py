@@ -53,3 +53,28 @@ def test_every_key_is_needed(key: str) -> None:
     del document[key]
     with pytest.raises(StateError, match=f"damaged.*{key}"):
         from_json(document)
+
+
+@pytest.mark.parametrize("key", [key for key in to_json(record()) if key != "version"])
+def test_every_key_has_its_type(key: str) -> None:
+    with pytest.raises(StateError, match=f"damaged.*{key}"):
+        from_json({**to_json(record()), key: None})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pid": True},
+        {"pid": -1},
+        {"pid": 1 << 40},
+        {"cgroup": {}},
+        {"cgroup": {"hierarchies": [], "made": [1]}},
+        {"cgroup": {"hierarchies": [[]], "made": []}},
+        {"cgroup": {"hierarchies": [{"version": 1, "controllers": []}], "made": []}},
+        {"poststop": [{"path": "/x"}]},
+        {"poststop": ["/x"]},
+    ],
+)
+def test_values_are_checked(changes: dict[str, object]) -> None:
+    with pytest.raises(StateError, match="damaged"):
+        from_json({**to_json(record()), **changes})

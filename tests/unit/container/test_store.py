@@ -6,12 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from ocispec.config import Hook
+from ocispec.record import replace
 from pyrunc.container.record import ContainerRecord
 from pyrunc.container.store import Store, check_id
 from pyrunc.errors import StateError
 
 RECORD = ContainerRecord(
-    container_id="c1", oci_version="1.3.0", bundle="/b", rootfs="/b/rootfs", created="2026-11-23T18:00:37Z", owner=0
+    container_id="c1",
+    oci_version="1.3.0",
+    bundle="/b",
+    rootfs="/b/rootfs",
+    created="2026-11-23T18:00:37Z",
+    owner=0,
+    cgroup={"hierarchies": [{"version": 2, "controllers": ["pids"], "path": "/c/c1"}], "made": ["/c/c1"]},
 )
 
 
@@ -81,4 +89,43 @@ def test_a_state_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
     path = tmp_path / "c1" / "state.json"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(StateError, match=r"^state.json is damaged: "):
+        store.load("c1")
+
+
+def test_the_journal_is_one_link_and_stands_in_for_state_json(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with store.create("c1") as directory:
+        directory.note(replace(RECORD, annotations={"a": "b"}, config={"process": {}}, bundle="/\udcff"))
+    assert os.listdir(tmp_path / "c1") == ["journal"]
+    assert store.load("c1") == store.load_journal("c1") == replace(RECORD, annotations={"a": "b"}, bundle="/\udcff")
+    with store.open("c1") as directory:
+        directory.save(replace(RECORD, pid=7))
+    assert (store.load("c1").pid, store.load_journal("c1").pid) == (7, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_journal"),
+    [
+        ({"bundle": "/b" * 2048}, False),
+        ({"annotations": {"a": "b" * 4096}}, True),
+        ({"poststop": (Hook(path="/x"),)}, True),
+    ],
+    ids=["too long", "annotations too long", "poststop hooks"],
+)
+def test_what_the_journal_cannot_hold_is_in_state_json(
+    tmp_path: Path, changes: dict[str, object], has_journal: bool
+) -> None:
+    store = Store(str(tmp_path))
+    record = replace(RECORD, **changes)
+    with store.create("c1") as directory:
+        directory.note(record)
+    assert store.load("c1") == record
+    assert (tmp_path / "c1/journal").is_symlink() == has_journal
+
+
+def test_a_journal_that_is_none_is_named(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with store.create("c1"):
+        (tmp_path / "c1/journal").symlink_to("/x")
+    with pytest.raises(StateError, match=r"^journal is damaged: "):
         store.load("c1")

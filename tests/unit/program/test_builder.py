@@ -118,3 +118,18 @@ def test_there_is_a_largest_program() -> None:
         p.call("getpid")
     with pytest.raises(ConfigError, match="more than 65534 operations"):
         p.call("getpid")
+
+
+@pytest.mark.parametrize("word", [-1, 1, 8, 2**31, 2**63 - 1])
+def test_an_address_is_put_into_the_data_block_only(word: int) -> None:
+    p = Program()
+    pointer = p.constant(b"01234567")
+    with pytest.raises(ValueError, match="outside the data block"):
+        p.point(word, pointer)
+    assert (bytes(p.data), list(p.relocations)) == (b"01234567", [])
+
+
+@pytest.mark.parametrize(("offset", "size"), [(0, 9), (8, 1), (2**63 - 1, 1), (1, 2**63 - 1), (-1, 1), (1, -1)])
+def test_a_field_is_inside_its_memory(offset: int, size: int) -> None:
+    with pytest.raises(ValueError, match="outside"):
+        Program().constant(b"01234567").field(offset, size)

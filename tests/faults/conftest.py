@@ -1,0 +1,3 @@
+from cli.conftest import bundle, rootfs_template
+
+__all__ = ["bundle", "rootfs_template"]

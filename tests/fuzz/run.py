@@ -1,0 +1,111 @@
+"""libFuzzer with ASan and UBSan on all that is C: builds the targets and runs each for a while.
+
+usage: run.py DIRECTORY SECONDS       each target for so long, from the committed corpus and what DIRECTORY has got
+       run.py DIRECTORY merge         the committed corpus anew: few inputs that reach what all of them do
+
+Prints a line a target, and exits with 1 when one crashed; what it crashed on is then in DIRECTORY/crashes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parents[1]
+CSRC = TOP / "csrc"
+CORPUS = HERE / "corpus"
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
+FUZZER = ["-fsanitize=fuzzer"]
+MODULE = ["fuzz_module.c", "../../csrc/json.c", "../../csrc/assembler.c"]
+# name -> sources; a module's target has its function's name as well
+TARGETS = {
+    "stage": (["fuzz_stage.c"], ""),
+    "helper": (["fuzz_helper.c", "../../csrc/helper.c"], ""),
+    "json": (MODULE, "json_document"),
+    "assembler": (MODULE, "assembler_calls"),
+}
+STATISTIC = re.compile(rb"stat::number_of_executed_units: +(\d+)")
+LONGEST_INPUT = 4096
+MOST_BYTES = 10_000  # of each target's part of the committed corpus
+
+
+def build(name: str, directory: Path, instead: dict[Path, Path] | None = None) -> Path:
+    """The target's program, with other files `instead` of some; raises CalledProcessError."""
+    sources, function = TARGETS[name]
+    program = directory / f"fuzz_{name}"
+    flags = [*SANITIZERS, *FUZZER, f"-I{CSRC}"]
+    if function:
+        flags += [f'-DTARGET="{function}"', f"-I{sysconfig.get_path('include')}"]
+        flags += [f"-L{sysconfig.get_config_var('LIBDIR')}", f"-lpython{sysconfig.get_python_version()}"]
+    paths = [(HERE / source).resolve() for source in sources]
+    paths = [(instead or {}).get(path, path) for path in paths]
+    subprocess.run(["clang", "-o", str(program), *map(str, paths), *flags], check=True)
+    return program
+
+
+def fuzz(program: Path, name: str, directory: Path, *limits: str, into: Path | None = None) -> tuple[int, int, bytes]:
+    """(executions, exit status, what it said); what is new goes to DIRECTORY/corpus, or `into`."""
+    found, crashes, work = directory / "corpus" / name, directory / "crashes", directory / "work"
+    for made in (found, crashes, work):
+        made.mkdir(parents=True, exist_ok=True)
+    command = [str(program), *limits, "-print_final_stats=1", f"-max_len={LONGEST_INPUT}", "-timeout=20"]
+    command += [
+        f"-artifact_prefix={crashes}/{name}-",
+        *map(str, [into] if into else []),
+        str(found),
+        str(CORPUS / name),
+    ]
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": f"{HERE}:{TOP}/runtime:{TOP}/spec",
+        "PYTHONMALLOC": "malloc",  # else ASan sees arenas, not objects
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "ASAN_OPTIONS": "detect_leaks=0",  # CPython keeps what it has interned
+        "FUZZ_DIRECTORY": str(work),
+    }
+    result = subprocess.run(command, env=environment, capture_output=True, check=False)
+    counted = STATISTIC.search(result.stderr)
+    return int(counted[1]) if counted else 0, result.returncode, result.stderr
+
+
+def merge(directory: Path) -> None:
+    """Small inputs first: what does not fit MOST_BYTES is left to `make fuzz`."""
+    for name in TARGETS:
+        program, merged = build(name, directory), directory / "merged" / name
+        shutil.rmtree(merged, ignore_errors=True)
+        merged.mkdir(parents=True)
+        fuzz(program, name, directory, "-merge=1", into=merged)
+        shutil.rmtree(CORPUS / name, ignore_errors=True)
+        (CORPUS / name).mkdir(parents=True)
+        left = MOST_BYTES
+        for file in sorted(merged.iterdir(), key=lambda file: file.stat().st_size):
+            left -= file.stat().st_size
+            if left >= 0:
+                shutil.copy2(file, CORPUS / name / file.name[:16])
+
+
+def main() -> int:
+    directory = Path(sys.argv[1]).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    if sys.argv[2] == "merge":
+        merge(directory)
+        return 0
+    seconds, status = int(sys.argv[2]), 0
+    for name in TARGETS:
+        program = build(name, directory)
+        executions, code, said = fuzz(program, name, directory, f"-max_total_time={seconds}")
+        print(f"fuzz: {name}: {executions} executions in {seconds} s, {'crashed' if code else 'no crash'}", flush=True)
+        if code:
+            status = 1
+            print(said.decode("utf-8", "replace")[-4000:])
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -130,13 +130,13 @@ def test_internal_error(trapped: Trapped, bundle: Bundle) -> None:
     state = trapped.state_root / container_id / "state.json"
     good = state.read_text()
     document = json.loads(good)
-    document["cgroup"] = "no object"
+    document["hookOutput"] = "no number"
     state.write_text(json.dumps(document))
-    result = trapped("state", container_id, before=("--debug",))
+    result = trapped("start", container_id, before=("--debug",))
     state.write_text(good)  # or it could not be deleted
     assert result.status == 1
     assert "internal error: TypeError" in result.err
-    assert "cgroups/place.py" in result.err
+    assert "container/start.py" in result.err
     assert trapped.traps.caught() == []
 
 

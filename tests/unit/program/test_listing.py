@@ -217,7 +217,8 @@ def emitted_calls() -> set[str]:
                 and node.func.attr in ("call", "result")
             ):
                 first = node.args[0] if node.args else None
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                # A method of D-Bus is spelled in capitals.
+                if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value.islower():
                     names.add(first.value)
     return names
 

@@ -101,13 +101,12 @@ def device_rules() -> None:
 
     def plan_resources(wanted, *arguments, **rest):
         planned = plan(wanted, *arguments, **rest)
-        return resources.ResourcePlan(
-            writes=tuple(w for w in planned.writes if w.controller != "devices"), warnings=planned.warnings
-        )
+        return replace(planned, writes=tuple(w for w in planned.writes if w.controller != "devices"))
 
-    from pyrunc.container import create
+    from ocispec.record import replace
+    from pyrunc.container import resources as of_container
 
-    create.plan_resources = plan_resources
+    of_container.plan_resources = plan_resources
 
 
 def late_readonly() -> None:

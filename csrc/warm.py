@@ -28,6 +28,11 @@ pyrunc.container.interfaces pyrunc.container.pause pyrunc.container.ps pyrunc.co
 pyrunc.commands.checkpoint pyrunc.commands.events pyrunc.commands.explain pyrunc.commands.features
 pyrunc.commands.help pyrunc.commands.list pyrunc.commands.pause pyrunc.commands.ps pyrunc.commands.restore
 pyrunc.commands.resume pyrunc.commands.spec pyrunc.commands.update pyrunc.commands.validate pyrunc.commands.version
+pyrunc.cgroups.dbus pyrunc.cgroups.dbus_message pyrunc.cgroups.exhausted pyrunc.cgroups.systemd
+pyrunc.cgroups.systemd_names pyrunc.cgroups.systemd_properties pyrunc.cgroups.tree pyrunc.cgroups.variant_text
+pyrunc.cli.cold pyrunc.container.owner pyrunc.container.steps pyrunc.kernel.datagrams pyrunc.kernel.listing pyrunc.launcher
+pyrunc.process.copyup pyrunc.process.idmaps pyrunc.process.notify pyrunc.process.silence pyrunc.rootfs.dangling
+pyrunc.commands.delete pyrunc.commands.kill pyrunc.commands.start pyrunc.commands.state
 ocispec.defaults ocispec.features ocispec.spelling ocispec.state ocispec.writer ocispec.sections
 pyrunc.cgroups.resctrl pyrunc.container.rdt pyrunc.container.annotations pyrunc.security.seccomp_annotations
 pyrunc.container.host_facts pyrunc.container.host_checks pyrunc.container.odd_words pyrunc.kernel.netlink

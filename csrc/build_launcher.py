@@ -41,9 +41,8 @@ LINKING = ["-Wl,-z,relro,-z,now,-z,noexecstack", "-Wl,--build-id=none", "-s"]
 RPATH = ["-Wl,--disable-new-dtags"]
 WRAPPED = ["-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free"]
 
-# Which verbs start from the small image; the other one serves all the rest.
-SMALL = ("state", "start", "kill", "delete")
-LARGE = ("create", "run", "exec")
+# Which verbs start from which image; the last one serves all the rest.
+VERBS = {"small": ("state", "start", "kill", "delete"), "create": ("create",), "large": ("run", "exec")}
 
 
 class Unavailable(Exception):
@@ -153,7 +152,7 @@ def write_images(out: Path, work: Path, library: str) -> None:
     images: list[str | Path] = []
     bundles = work / "bundles"
     run([sys.executable, "-I", HERE / "rehearsal.py", bundles])
-    for name, verbs in (("small", SMALL), ("large", LARGE)):
+    for name, verbs in VERBS.items():
         script = work / f"warm_{name}.py"
         text = (HERE / "warm.py").read_text()
         text = text.replace('"@SIZE@"', repr(name)).replace('"@LIBRARY@"', repr(library))

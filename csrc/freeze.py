@@ -9,6 +9,7 @@ hot path does not import, as static objects, whose addresses the dynamic linker 
 
 from __future__ import annotations
 
+import ast
 import importlib
 import marshal
 import sys
@@ -27,8 +28,21 @@ class Frozen(NamedTuple):
     is_package: bool
 
 
+class WithoutAnnotations(ast.NodeTransformer):
+    """Those of functions, which nobody reads at run time; a class's are the fields of a Record (ocispec/record.py)."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+
 def freeze(name: str, path: Path, shown: str, *, is_package: bool = False) -> Frozen:
-    code = compile(path.read_bytes(), shown, "exec", dont_inherit=True, optimize=OPTIMIZE)
+    tree = WithoutAnnotations().visit(ast.parse(path.read_bytes(), shown))
+    code = compile(tree, shown, "exec", dont_inherit=True, optimize=OPTIMIZE)
     return Frozen(name, marshal.dumps(code), is_package)
 
 

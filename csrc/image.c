@@ -118,8 +118,8 @@ void image_restore(const struct image *image)
 {
 	const uint32_t *unaligned = (const uint32_t *)((const char *)&image_header + image->unaligned_at);
 	const uint64_t used = (uint64_t)image->pages * IMAGE_PAGE + ROOM;
-	/* A huge page for the last eighth would be filled with zeros for little, and count in the RSS. */
-	const uint64_t worth = used - used / 8;
+	/* A huge page for the last sixth would be filled with zeros for little, and count in the RSS. */
+	const uint64_t worth = used - used / 6;
 
 	/* Without huge pages (EINVAL: a kernel that has none) it is slower, nothing else. */
 	madvise(image_start, (worth + HUGE_PAGE - 1) & ~(uint64_t)(HUGE_PAGE - 1), MADV_HUGEPAGE);

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { IMAGE_PAGE = 4096, IMAGE_SPACE = 12 << 20, IMAGE_VERBS = 24, IMAGE_VERB = 16, IMAGE_LIBRARY = 1024 };
+enum { IMAGE_PAGE = 4096, IMAGES = 3, IMAGE_SPACE = 12 << 20, IMAGE_VERBS = 24, IMAGE_VERB = 16, IMAGE_LIBRARY = 1024 };
 
 #define IMAGE_OPEN "pyrunc-0"	/* as the linker leaves it: an image can be written */
 #define IMAGE_CLOSED "pyrunc-1" /* as csrc/image.py leaves it */
@@ -32,8 +32,8 @@ struct image_header {
 	char library[IMAGE_LIBRARY]; /* the directory of the stage and of what is not frozen into this executable */
 	uint32_t count;
 	uint32_t zero;
-	struct image images[2];
-	char rest[IMAGE_SPACE - 8 - IMAGE_LIBRARY - 2 * sizeof(uint32_t) - 2 * sizeof(struct image)];
+	struct image images[IMAGES];
+	char rest[IMAGE_SPACE - 8 - IMAGE_LIBRARY - 2 * sizeof(uint32_t) - IMAGES * sizeof(struct image)];
 };
 
 extern const struct image_header image_header;

@@ -125,7 +125,7 @@ def compile_all(work: Path, kind: str, library: str) -> list[Path]:
     names = ["launcher.c", "image.c", "frozen.c", "helper.c", "json.c", "assembler.c"]
     sources = [*(HERE / name for name in names), helper, freeze(work, kind, library)]
     if kind == "static" and WITH_IMAGE:
-        sources.append(HERE / "memory.c")
+        sources += [HERE / "memory.c", HERE / "libc_start.c"]
     include = sysconfig.get_path("include")
     objects = []
     for source in sources:
@@ -148,7 +148,7 @@ def link(out: Path, kind: str, objects: list[Path]) -> None:
 
 
 def write_images(out: Path, work: Path, library: str) -> None:
-    """Two processes for each image: see image.py."""
+    """Three processes for each image: one lists what outlasts the rehearsal (memory.c), two write it (image.py)."""
     images: list[str | Path] = []
     bundles = work / "bundles"
     run([sys.executable, "-I", HERE / "rehearsal.py", bundles])
@@ -157,9 +157,11 @@ def write_images(out: Path, work: Path, library: str) -> None:
         text = (HERE / "warm.py").read_text()
         text = text.replace('"@SIZE@"', repr(name)).replace('"@LIBRARY@"', repr(library))
         script.write_text(text.replace('"@BUNDLES@"', repr(str(bundles))))
+        allocations = work / f"{name}.allocations"
+        run([out, "--make-image", script, allocations])
         for number in (1, 2):
             file = work / f"{name}.{number}"
-            run([out, "--write-image", file, script])
+            run([out, "--make-image", script, allocations, file])
             images.append(file)
         images.append(",".join(verbs))
     run([sys.executable, "-I", HERE / "image.py", out, library, *images])

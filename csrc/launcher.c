@@ -410,13 +410,9 @@ static void run_script(const char *path)
 	Py_DECREF(names);
 }
 
-/* usage: --write-image FILE SCRIPT; only in an executable that has no image yet. */
-static _Noreturn void write_image(const char *path, const char *script)
+/* Everything that the image is to have, done in this process; then what only this process could use is forgotten. */
+static void rehearse(const char *script)
 {
-	const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	memory_set_up();
-	memory_keep_clean();
 	preinitialize();
 	initialize();
 	set_file_system_encoding();
@@ -432,10 +428,53 @@ static _Noreturn void write_image(const char *path, const char *script)
 	PyType_ClearCache();
 	forget_subclasses(&PyBaseObject_Type);
 	set_thread(0, 0);
-	memory_clean();
-	if (file < 0 || image_write(file, memory_end()) < 0)
+}
+
+static int create(const char *path)
+{
+	const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (file < 0)
 		give_up(path, "cannot be written");
+	return file;
+}
+
+static _Noreturn void list_allocations(const char *script, const char *list)
+{
+	memory_set_up();
+	memory_begin_list();
+	rehearse(script);
+	if (memory_write_list(create(list)) < 0)
+		give_up(list, "cannot be written");
 	leave(0);
+}
+
+static _Noreturn void write_image(const char *script, const char *list, const char *image)
+{
+	const int allocations = open(list, O_RDONLY | O_CLOEXEC);
+
+	memory_set_up();
+	if (memory_begin_image(allocations) < 0)
+		give_up(list, "cannot be read");
+	close(allocations);
+	rehearse(script);
+	const char *end = memory_end_image();
+
+	if (!end)
+		give_up(list, "other allocations outlast than the first time");
+	if (image_write(create(image), end) < 0)
+		give_up(image, "cannot be written");
+	leave(0);
+}
+
+/* usage: --make-image SCRIPT LIST [IMAGE]; only in an executable that has no image yet.  Without IMAGE writes LIST. */
+static void make_image(int count, char **arguments)
+{
+	if (count < 4 || strcmp(arguments[1], "--make-image") != 0 || !image_is_open())
+		return;
+	if (count == 4)
+		list_allocations(arguments[2], arguments[3]);
+	write_image(arguments[2], arguments[3], arguments[4]);
 }
 #endif
 
@@ -451,8 +490,7 @@ static void start_interpreter(int count, char **arguments)
 		refresh_environment();
 		return;
 	}
-	if (count == 4 && strcmp(arguments[1], "--write-image") == 0 && image_is_open())
-		write_image(arguments[2], arguments[3]);
+	make_image(count, arguments);
 	memory_set_up();
 #else
 	(void)count;

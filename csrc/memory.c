@@ -8,9 +8,16 @@
  *
  * Blocks of one size class are cut from slabs of whole pages; `class_of_page` knows the class of each page, so a block
  * needs no header.  One thread uses this.  What is too large, or comes when the array is full, is libc's.
+ *
+ * An image is full of holes if what outlasts the rehearsal lies between what does not.  So the same is done once more
+ * before: the first process writes down which allocation, by its number, outlasts (LISTING).  In those that write the
+ * image (WRITING) these lie one behind the other at the start of the array, and all others in its second half, which
+ * is not saved.  A command never uses a block of the image again: it is short.
  */
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <Python.h>
 
@@ -21,8 +28,9 @@ enum { STEP = 16, LAST_STEPPED = 512, STEPPED = LAST_STEPPED / STEP };
 enum { PER_DOUBLING = 4, LARGEST = 1 << 20 };
 enum { CLASSES = STEPPED + 11 * PER_DOUBLING }; /* 512 << 11 is LARGEST */
 enum { SMALL = 1024, SLAB = 4 * PAGE };
-enum { STARTS = 0x80, CLASS = 0x7f, NOBODY = 0x7f };
-_Static_assert((int)CLASSES < (int)NOBODY, "a class is seven bits");
+enum { HEADER = STEP };	 /* of a block while LISTING: its number */
+enum { MOST = 1 << 24 }; /* allocations of a rehearsal; there are about a million */
+_Static_assert((int)CLASSES <= UINT8_MAX, "a class is a byte");
 
 struct block {
 	struct block *next;
@@ -35,18 +43,28 @@ struct slab {
 
 /* image.ld puts it behind all other data: only what lies before memory_end() is saved. */
 static char arena[ARENA_SIZE] __attribute__((aligned(PAGE), section(".bss.arena")));
-static uint8_t class_of_page[PAGES]; /* a slab's first page has STARTS, too */
+static uint8_t class_of_page[PAGES];
 static struct block *freed[CLASSES];
 static struct slab open_slab[CLASSES];
 static size_t used;
-static int keep_clean;
-/* Before that libc may ask, while it starts: what it gets must outlast the image's arrival.  Not part of the image:
- * to read it would bring in a small page where a huge one is to come. */
-static int in_use __attribute__((section(".bss.process")));
+static size_t image; /* the bytes at the start of the array that are the image's */
+
+/* Of this process, not of the image: to read it would bring in a small page where a huge one is to come.  Before it is
+ * in use libc may ask, while it starts: what it gets must outlast the image's arrival. */
+static struct {
+	int in_use;
+	enum { RUNNING, LISTING, WRITING } phase;
+	size_t allocations;
+	size_t passing; /* blocks in the second half */
+	size_t wrong;	/* blocks that were to outlast and did not */
+	uint64_t outlasts[MOST / 64];
+} process __attribute__((section(".bss.process")));
 
 void *__real_malloc(size_t size);
 void *__real_realloc(void *block, size_t size);
 void __real_free(void *block);
+
+/* -- blocks of a class -------------------------------------------------------------------------------------------- */
 
 /* 16, 32 ... 512, then four classes between a power of two and the next: 640, 768, 896, 1024, 1280 ... */
 static size_t size_of(unsigned class)
@@ -67,16 +85,6 @@ static unsigned class_for(size_t size)
 	const size_t quarter = ((size_t)LAST_STEPPED << doubling) / PER_DOUBLING;
 
 	return STEPPED + doubling * PER_DOUBLING + (unsigned)((size - 1) / quarter - PER_DOUBLING);
-}
-
-static unsigned class_of(const void *block)
-{
-	return class_of_page[((const char *)block - arena) / PAGE] & CLASS;
-}
-
-static int is_ours(const void *block)
-{
-	return (const char *)block >= arena && (const char *)block < arena + ARENA_SIZE;
 }
 
 static size_t in_pages(size_t size)
@@ -107,74 +115,153 @@ static char *take_new_pages(size_t size)
 	return arena + used - size;
 }
 
-/* Pages that were whole slabs with nothing in them when the image was saved: the first run that is long enough. */
-static char *take_nobodys_pages(size_t size)
-{
-	size_t run = 0;
-
-	for (size_t page = 0; page < used / PAGE; page++) {
-		run = class_of_page[page] == NOBODY ? run + 1 : 0;
-		if (run * PAGE >= size)
-			return arena + (page + 1) * PAGE - size;
-	}
-	return NULL;
-}
-
 /* A new slab for blocks of `class`; 0 when the array is full. */
 static int open_new_slab(unsigned class)
 {
 	const size_t block = size_of(class);
 	size_t size = block <= SMALL ? PAGE : block <= SLAB / 2 ? SLAB : in_pages(block);
-	char *pages = take_nobodys_pages(size);
+	char *pages = take_pages(&size);
 
-	if (!pages)
-		pages = take_pages(&size);
 	if (!pages)
 		pages = take_new_pages(size);
 	if (!pages)
 		return 0;
-	if (keep_clean)
-		memset(pages, 0, size);
 	open_slab[class] = (struct slab){pages, pages + size};
 	memset(class_of_page + (pages - arena) / PAGE, (int)class, size / PAGE);
-	class_of_page[(pages - arena) / PAGE] |= STARTS;
 	return 1;
 }
 
-static void *take(size_t size)
+static void *take_block(unsigned class)
 {
-	if (size > LARGEST || !in_use)
-		return __real_malloc(size);
-	const unsigned class = class_for(size);
+	const size_t size = size_of(class);
 	struct block *block = freed[class];
 
 	if (block) {
 		freed[class] = block->next;
-		return keep_clean ? memset(block, 0, size_of(class)) : block;
+		return block;
 	}
-	const size_t step = size_of(class);
-
-	if ((size_t)(open_slab[class].end - open_slab[class].position) < step && !open_new_slab(class))
-		return __real_malloc(size);
-	block = (struct block *)open_slab[class].position;
-	open_slab[class].position += step;
-	return block;
+	if ((size_t)(open_slab[class].end - open_slab[class].position) < size && !open_new_slab(class))
+		return NULL;
+	open_slab[class].position += size;
+	return open_slab[class].position - size;
 }
 
-static void give_back(void *address)
+static unsigned class_of(const void *block)
 {
-	struct block *block = address;
+	return class_of_page[((const char *)block - arena) / PAGE];
+}
 
-	if (!block)
-		return;
-	if (!is_ours(block)) {
-		__real_free(block);
-		return;
-	}
-	const unsigned class = class_of(block);
+static void give_back_block(void *address)
+{
+	const unsigned class = class_of(address);
+	struct block *block = address;
 
 	block->next = freed[class];
 	freed[class] = block;
+}
+
+static int is_ours(const void *block)
+{
+	return (const char *)block >= arena && (const char *)block < arena + ARENA_SIZE;
+}
+
+static int is_of_image(const void *block)
+{
+	return (const char *)block < arena + image;
+}
+
+/* -- while an image is made --------------------------------------------------------------------------------------- */
+
+static int outlasts(size_t number)
+{
+	return process.outlasts[number / 64] >> number % 64 & 1;
+}
+
+/* Zeroed, because bytes that nobody wrote would not be the same twice. */
+static void *take_cleared(size_t size)
+{
+	const unsigned class = class_for(size);
+	void *block = size > LARGEST ? NULL : take_block(class);
+
+	return block ? memset(block, 0, size_of(class)) : NULL;
+}
+
+static void *take_of_image(size_t size)
+{
+	const size_t steps = size == 0 ? 1 : (size + STEP - 1) / STEP;
+
+	if (steps * STEP > ARENA_SIZE / 2 - image)
+		return NULL;
+	image += steps * STEP;
+	return arena + image - steps * STEP;
+}
+
+static void *take_passing(size_t size)
+{
+	void *block = take_cleared(size);
+
+	process.passing += block != NULL;
+	return block;
+}
+
+static void *take_listed(size_t size, size_t number)
+{
+	char *block = take_cleared(size + HEADER);
+
+	if (!block)
+		return NULL;
+	process.outlasts[number / 64] |= (uint64_t)1 << number % 64;
+	*(size_t *)block = number;
+	return block + HEADER;
+}
+
+static void *take_numbered(size_t size)
+{
+	const size_t number = process.allocations++;
+
+	if (number >= MOST)
+		return NULL;
+	if (process.phase == LISTING)
+		return take_listed(size, number);
+	return outlasts(number) ? take_of_image(size) : take_passing(size);
+}
+
+static void give_back_numbered(void *block)
+{
+	if (process.phase == LISTING) {
+		size_t *header = (size_t *)((char *)block - HEADER);
+
+		process.outlasts[*header / 64] &= ~((uint64_t)1 << *header % 64);
+		give_back_block(header);
+	} else if (is_of_image(block)) {
+		process.wrong++;
+	} else {
+		process.passing--;
+		give_back_block(block);
+	}
+}
+
+/* -- malloc and its like ------------------------------------------------------------------------------------------ */
+
+static void *take(size_t size)
+{
+	void *block = NULL;
+
+	if (size <= LARGEST - HEADER && process.in_use)
+		block = process.phase == RUNNING ? take_block(class_for(size)) : take_numbered(size);
+	return block ? block : __real_malloc(size);
+}
+
+static void give_back(void *block)
+{
+	if (!block)
+		return;
+	if (!is_ours(block))
+		__real_free(block);
+	else if (process.phase != RUNNING)
+		give_back_numbered(block);
+	else if (!is_of_image(block))
+		give_back_block(block);
 }
 
 static void *take_zeroed(size_t count, size_t size)
@@ -188,15 +275,23 @@ static void *take_zeroed(size_t count, size_t size)
 	return block ? memset(block, 0, total) : NULL;
 }
 
+/* How much of a block may be copied: at least what was asked for.  How large one of the image was is forgotten. */
+static size_t room_of(const void *block)
+{
+	if (is_of_image(block))
+		return (size_t)(arena + image - (const char *)block);
+	return size_of(class_of(block)) - (process.phase == LISTING ? HEADER : 0);
+}
+
 static void *resize(void *block, size_t size)
 {
 	if (!block)
 		return take(size);
 	if (!is_ours(block))
 		return __real_realloc(block, size ? size : 1);
-	const size_t old = size_of(class_of(block));
+	const size_t old = room_of(block);
 
-	if (size <= old && size > old / 2 && !keep_clean)
+	if (size <= old && size > old / 2 && process.phase == RUNNING && !is_of_image(block))
 		return block;
 	void *moved = take(size);
 
@@ -267,7 +362,7 @@ void __wrap_free(void *block)
 
 void memory_start(void)
 {
-	in_use = 1;
+	process.in_use = 1;
 }
 
 void memory_set_up(void)
@@ -281,99 +376,37 @@ void memory_set_up(void)
 	PyObject_SetArenaAllocator(&chunks);
 }
 
-const char *memory_end(void)
+/* -- making an image ---------------------------------------------------------------------------------------------- */
+
+void memory_begin_list(void)
 {
+	process.phase = LISTING;
+}
+
+int memory_write_list(int file)
+{
+	const size_t size = (process.allocations + 63) / 64 * sizeof(*process.outlasts);
+
+	if (process.allocations > MOST)
+		return -ENOMEM;
+	return write(file, process.outlasts, size) == (ssize_t)size ? 0 : -EIO;
+}
+
+int memory_begin_image(int file)
+{
+	process.phase = WRITING;
+	used = ARENA_SIZE / 2;
+	return read(file, process.outlasts, sizeof(process.outlasts)) > 0 ? 0 : -EIO;
+}
+
+const char *memory_end_image(void)
+{
+	if (process.wrong != 0 || process.passing != 0)
+		return NULL;
+	used = in_pages(image);
+	memset(class_of_page, 0, sizeof(class_of_page));
+	memset(freed, 0, sizeof(freed));
+	memset(open_slab, 0, sizeof(open_slab));
+	process.phase = RUNNING;
 	return arena + used;
-}
-
-void memory_keep_clean(void)
-{
-	keep_clean = 1;
-}
-
-/* By address, ascending: merging halves. */
-static struct block *sorted(struct block *list)
-{
-	if (!list || !list->next)
-		return list;
-	struct block *middle = list;
-	struct block *merged = NULL;
-	struct block **last = &merged;
-
-	for (struct block *end = list->next; end && end->next; end = end->next->next)
-		middle = middle->next;
-	struct block *other = sorted(middle->next);
-
-	middle->next = NULL;
-	list = sorted(list);
-	while (list && other) {
-		struct block **lower = list < other ? &list : &other;
-
-		*last = *lower;
-		*lower = (*lower)->next;
-		last = &(*last)->next;
-	}
-	*last = list ? list : other;
-	return merged;
-}
-
-static size_t pages_of_slab(size_t first)
-{
-	size_t end = first + 1;
-
-	while (end < used / PAGE && class_of_page[end] == (class_of_page[first] & CLASS))
-		end++;
-	return end - first;
-}
-
-/* Takes those of the slab out of the list of its class, if these are all that were ever handed out of it. */
-static int is_empty(const char *start, const char *end, unsigned class)
-{
-	const char *handed_out = open_slab[class].end == end ? open_slab[class].position : end;
-	size_t left = (size_t)(handed_out - start) / size_of(class);
-	struct block **first = &freed[class];
-	struct block *block;
-
-	while (*first && (const char *)*first < start)
-		first = &(*first)->next;
-	for (block = *first; block && (const char *)block < end; block = block->next)
-		left--;
-	if (left == 0)
-		*first = block;
-	return left == 0;
-}
-
-/* What the rehearsal (warm.py) needed and gave back is no part of the image: it would fill a huge page of its own. */
-static void release_empty_slabs(void)
-{
-	size_t pages;
-
-	for (size_t first = 0; first < used / PAGE; first += pages) {
-		char *start = arena + first * PAGE;
-		const unsigned class = class_of_page[first] & CLASS;
-
-		pages = pages_of_slab(first);
-		if (class == NOBODY || !is_empty(start, start + pages * PAGE, class))
-			continue;
-		if (open_slab[class].end == start + pages * PAGE)
-			open_slab[class] = (struct slab){NULL, NULL};
-		memset(start, 0, pages * PAGE);
-		memset(class_of_page + first, NOBODY, pages);
-	}
-	while (used > 0 && class_of_page[used / PAGE - 1] == NOBODY) {
-		used -= PAGE;
-		class_of_page[used / PAGE] = 0;
-	}
-}
-
-/* Blocks are freed in an order that depends on where we are loaded: objects that are hashed by address. */
-void memory_clean(void)
-{
-	for (unsigned class = 0; class < CLASSES; class ++) {
-		freed[class] = sorted(freed[class]);
-		for (struct block *block = freed[class]; block; block = block->next)
-			memset(block + 1, 0, size_of(class) - sizeof(*block));
-	}
-	release_empty_slabs();
-	keep_clean = 0;
 }

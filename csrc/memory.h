@@ -10,13 +10,15 @@ void memory_start(void);
 /* The same, and CPython takes all it wants from it.  Before Py_PreInitialize(). */
 void memory_set_up(void);
 
-/* The end of what has been handed out so far: behind it everything is zero. */
-const char *memory_end(void);
+/* For an image the same is done three times: once to list which allocations outlast it, twice to write it (memory.c).
+ * Both are begun after memory_set_up() and before anything is allocated. */
+void memory_begin_list(void);
+int memory_begin_image(int list);
 
-/* What is going to be saved has no bytes in it that nobody wrote: they would not be the same twice. */
-void memory_keep_clean(void);
+/* Writes the list. */
+int memory_write_list(int list);
 
-/* Zeroes what was freed, and ends the above. */
-void memory_clean(void);
+/* The end of what is to be saved; NULL when something was not as the list says. */
+const char *memory_end_image(void);
 
 #endif

@@ -115,7 +115,7 @@ def freeze(work: Path, kind: str, library: str) -> Path:
         if (commit := directory / "_pyrunc_build.py").exists():
             sources.append(f"_pyrunc_build={commit}")
             break
-    run([sys.executable, "-I", HERE / "freeze.py", out, *sources])
+    run([sys.executable, "-I", "-X", "no_debug_ranges", HERE / "freeze.py", out, *sources])
     return out
 
 

@@ -57,7 +57,7 @@ $(VENV)/.build $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 
 # -- the product -------------------------------------------------------------------------------------------------
 
-$(LIB)/_pyrunc_helper.abi3.so: csrc/build.py csrc/helper.c csrc/helper.h csrc/newer.h csrc/operation.h csrc/assembler.c csrc/json.c | setup-build
+$(LIB)/_pyrunc_helper.abi3.so: csrc/build.py csrc/helper.c csrc/helper.h csrc/newer.h csrc/operation.h $(wildcard csrc/assembler*) csrc/json.c | setup-build
 	@echo "build: $@"
 	@$(VENV)/bin/python csrc/build.py $(LIB)
 	@touch $@
@@ -90,7 +90,8 @@ build/.compiled: $(SOURCES)
 
 # LAUNCHER=static, shared or script asks for that kind; else the first that can be built (csrc/build_launcher.py).
 LAUNCHER_SOURCES := $(addprefix csrc/,build_launcher.py make_launcher.py launcher.c image.c image.h image.ld image.py memory.c \
-    memory.h frozen.c frozen.h freeze.py start.py warm.py rehearsal.py no_encodings.py binding.py helper.c helper.h newer.h operation.h json.c assembler.c)
+    memory.h frozen.c frozen.h freeze.py start.py warm.py rehearsal.py no_encodings.py binding.py helper.c helper.h newer.h operation.h json.c \
+    libc_start.c assembler.c assembler.h assembler_values.c assembler_patterns.c)
 build/pyrunc: $(LAUNCHER_SOURCES) $(SOURCES) $(LIB)/_pyrunc_build.py $(LIB)/_pyrunc_stage build/.kind-$(LAUNCHER)
 	@$(PYTHON) -I csrc/build_launcher.py $(if $(LAUNCHER),--kind $(LAUNCHER)) $@ $(CURDIR)/$(LIB)
 	@$(PYTHON) -I csrc/make_launcher.py $(LIB)/_pyrunc_cold/pyrunc $(CURDIR)/$(LIB) $(CURDIR)/runtime $(CURDIR)/spec

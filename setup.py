@@ -14,6 +14,7 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 LAUNCHER = "build/pip/pyrunc"
+ASSEMBLER = ("assembler", "assembler_values", "assembler_patterns")
 
 
 class BuildPackages(build_py):
@@ -73,6 +74,9 @@ setup(
     # entry_points and scripts= would put a script of their own in its place; data_files keeps the file as it is
     data_files=[("bin", [LAUNCHER])],
     cffi_modules=["csrc/build.py:ffi"],
-    ext_modules=[Extension(f"_pyrunc_{name}", [f"csrc/{name}.c"]) for name in ("assembler", "json")],
+    ext_modules=[
+        Extension("_pyrunc_assembler", [f"csrc/{name}.c" for name in ASSEMBLER]),
+        Extension("_pyrunc_json", ["csrc/json.c"]),
+    ],
     cmdclass={"build_py": BuildPackages, "build_ext": BuildHelper},
 )

@@ -9,178 +9,15 @@
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <structmember.h>
 
 #include <stdint.h>
 #include <string.h>
 
-#include "operation.h"
-
-/* -- Register, Pointer, Target: what emitters hold in their hands -------------------------------------------------- */
-
-typedef struct {
-	PyObject_HEAD Py_ssize_t index;
-} Indexed;
-
-typedef struct {
-	PyObject_HEAD Py_ssize_t offset;
-	Py_ssize_t size;
-} Pointer;
-
-static PyTypeObject register_type;
-static PyTypeObject pointer_type;
-static PyTypeObject target_type;
-
-static PyObject *new_indexed(PyTypeObject *type, Py_ssize_t index)
-{
-	Indexed *made = PyObject_New(Indexed, type);
-
-	if (made)
-		made->index = index;
-	return (PyObject *)made;
-}
-
-static PyObject *new_pointer(Py_ssize_t offset, Py_ssize_t size)
-{
-	Pointer *made = PyObject_New(Pointer, &pointer_type);
-
-	if (made) {
-		made->offset = offset;
-		made->size = size;
-	}
-	return (PyObject *)made;
-}
-
-static PyObject *make_register(PyTypeObject *type, PyObject *arguments, PyObject *names)
-{
-	Py_ssize_t index;
-
-	(void)names;
-	if (!PyArg_ParseTuple(arguments, "n:Register", &index))
-		return NULL;
-	return new_indexed(type, index);
-}
-
-static PyObject *make_target(PyTypeObject *type, PyObject *arguments, PyObject *names)
-{
-	(void)names;
-	return PyArg_ParseTuple(arguments, ":Target") ? new_indexed(type, -1) : NULL;
-}
-
-static PyObject *make_pointer(PyTypeObject *type, PyObject *arguments, PyObject *names)
-{
-	Py_ssize_t offset;
-	Py_ssize_t size;
-
-	(void)type;
-	(void)names;
-	return PyArg_ParseTuple(arguments, "nn:Pointer", &offset, &size) ? new_pointer(offset, size) : NULL;
-}
-
-static PyObject *show_register(PyObject *self)
-{
-	return PyUnicode_FromFormat("r%zd", ((Indexed *)self)->index);
-}
-
-static PyObject *show_pointer(PyObject *self)
-{
-	const Pointer *pointer = (Pointer *)self;
-
-	return PyUnicode_FromFormat("data[%zd:%zd]", pointer->offset, pointer->offset + pointer->size);
-}
-
-static PyObject *pointer_field(PyObject *self, PyObject *const *arguments, Py_ssize_t count)
-{
-	const Pointer *pointer = (Pointer *)self;
-
-	if (count != 2)
-		return PyErr_Format(PyExc_TypeError, "field() takes an offset and a size");
-	const Py_ssize_t offset = PyLong_AsSsize_t(arguments[0]);
-	const Py_ssize_t size = PyLong_AsSsize_t(arguments[1]);
-
-	if (PyErr_Occurred())
-		return NULL;
-	if (offset < 0 || size < 0 || offset > pointer->size || size > pointer->size - offset)
-		return PyErr_Format(PyExc_ValueError, "%zd bytes at %zd are outside %R", size, offset, self);
-	return new_pointer(pointer->offset + offset, size);
-}
-
-static PyMemberDef index_members[] = {
-	{"index", T_PYSSIZET, offsetof(Indexed, index), READONLY, NULL},
-	{NULL, 0, 0, 0, NULL},
-};
-
-static PyMemberDef pointer_members[] = {
-	{"offset", T_PYSSIZET, offsetof(Pointer, offset), READONLY, NULL},
-	{"size", T_PYSSIZET, offsetof(Pointer, size), READONLY, NULL},
-	{NULL, 0, 0, 0, NULL},
-};
-
-static PyMethodDef pointer_methods[] = {
-	{"field", (PyCFunction)(void (*)(void))pointer_field, METH_FASTCALL, NULL},
-	{NULL, NULL, 0, NULL},
-};
-
-static PyTypeObject register_type = {
-	PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_pyrunc_assembler.Register",
-	.tp_basicsize = sizeof(Indexed),
-	.tp_flags = Py_TPFLAGS_DEFAULT,
-	.tp_new = make_register,
-	.tp_repr = show_register,
-	.tp_members = index_members,
-};
-
-static PyTypeObject pointer_type = {
-	PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_pyrunc_assembler.Pointer",
-	.tp_basicsize = sizeof(Pointer),
-	.tp_flags = Py_TPFLAGS_DEFAULT,
-	.tp_new = make_pointer,
-	.tp_repr = show_pointer,
-	.tp_members = pointer_members,
-	.tp_methods = pointer_methods,
-};
-
-static PyTypeObject target_type = {
-	PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_pyrunc_assembler.Target",
-	.tp_basicsize = sizeof(Indexed),
-	.tp_flags = Py_TPFLAGS_DEFAULT,
-	.tp_new = make_target,
-	.tp_members = index_members,
-};
+#include "assembler.h"
 
 /* -- the program --------------------------------------------------------------------------------------------------- */
 
-/* What stays on our side of an operation. */
-struct record {
-	PyObject *name;
-	PyObject *place;
-	PyObject *subject;
-	PyObject *doing;
-	PyObject *says;
-	PyObject *target; /* or NULL */
-	PyObject *label;  /* in place of the four words, or NULL */
-	Py_ssize_t arguments;
-};
-
-typedef struct {
-	PyObject_HEAD struct operation *operations;
-	struct record *records;
-	Py_ssize_t count;
-	Py_ssize_t room;
-	char *data;
-	Py_ssize_t size;
-	Py_ssize_t data_room;
-	uint32_t *relocations;
-	Py_ssize_t relocation_count;
-	Py_ssize_t relocation_room;
-	PyObject *strings; /* str and bytes -> Pointer */
-	PyObject *place;
-	PyObject *subject;
-	uint8_t free[MAX_REGISTERS];
-	int free_count;
-} Assembler;
-
-static PyObject *registers[MAX_REGISTERS];
+PyObject *registers[MAX_REGISTERS];
 static PyObject *no_text;
 static PyObject *word_doing, *word_into, *word_tolerate, *word_otherwise, *word_says, *word_tries, *word_errno;
 static PyObject *word_mask, *word_differs, *word_close, *word_check, *word_set, *word_jump, *word_report;
@@ -263,8 +100,7 @@ static PyObject *constant(PyObject *object, PyObject *content)
 	return new_pointer(offset, size);
 }
 
-/* A borrowed reference to the Pointer of a NUL-terminated string; equal strings share their bytes. */
-static PyObject *string_of(Assembler *self, PyObject *text)
+PyObject *string_of(Assembler *self, PyObject *text)
 {
 	PyObject *known = PyDict_GetItemWithError(self->strings, text);
 
@@ -490,17 +326,17 @@ static int take_into(struct operation *operation, PyObject *into)
 	return 0;
 }
 
-static int make_room(Assembler *self)
+int make_room(Assembler *self, Py_ssize_t more)
 {
 	Py_ssize_t room = self->room;
 
-	if (self->count >= NEXT - 1) {
+	if (self->count > NEXT - 1 - more) {
 		refuse((PyObject *)self, "the container needs more than %d operations", NULL, NEXT - 1);
 		return -1;
 	}
-	if (grow((void **)&self->operations, &room, self->count + 1, sizeof(struct operation)) < 0)
+	if (grow((void **)&self->operations, &room, self->count + more, sizeof(struct operation)) < 0)
 		return -1;
-	return grow((void **)&self->records, &self->room, self->count + 1, sizeof(struct record));
+	return grow((void **)&self->records, &self->room, self->count + more, sizeof(struct record));
 }
 
 static int add(Assembler *self, int kind, PyObject *name, PyObject *const *arguments, Py_ssize_t count,
@@ -514,7 +350,7 @@ static int add(Assembler *self, int kind, PyObject *name, PyObject *const *argum
 		PyErr_SetString(PyExc_TypeError, "otherwise is a Target");
 		return -1;
 	}
-	if (make_room(self) < 0)
+	if (make_room(self, 1) < 0)
 		return -1;
 	struct operation *operation = &self->operations[self->count];
 
@@ -756,6 +592,14 @@ static PyObject *tolerated_of(const struct operation *operation)
 	return errnos;
 }
 
+static PyObject *label_of(const struct record *record)
+{
+	if (record->label)
+		return Py_NewRef(record->label);
+	return Py_BuildValue("(OONN)", record->place, record->subject, with_words(record->doing, record->words),
+			     with_words(record->says, record->words));
+}
+
 /* get(index) -> (kind, name, arguments, (place, subject, doing, says) or label, into, tolerated, target, number, negated)
  */
 static PyObject *get(PyObject *object, PyObject *argument)
@@ -773,8 +617,7 @@ static PyObject *get(PyObject *object, PyObject *argument)
 
 	for (Py_ssize_t i = 0; arguments && i < record->arguments; i++)
 		PyTuple_SET_ITEM(arguments, i, argument_object(operation, i));
-	PyObject *label = record->label ? Py_NewRef(record->label)
-					: PyTuple_Pack(4, record->place, record->subject, record->doing, record->says);
+	PyObject *label = label_of(record);
 	PyObject *into = operation->into == NO_REGISTER ? Py_None : registers[operation->into];
 	PyObject *target_ = record->target ? record->target : Py_None;
 
@@ -782,8 +625,34 @@ static PyObject *get(PyObject *object, PyObject *argument)
 			     tolerated_of(operation), target_, operation->number, operation->negated);
 }
 
-static int resolve(const Assembler *self, PyObject *numbers, struct operation *operation, Py_ssize_t index)
+/* Numbers of system calls by the address of their name, which is the same object nearly every time. */
+enum { NUMBERS = 64 };
+
+struct known_number {
+	PyObject *name;
+	uint16_t number;
+};
+
+static int number_of(PyObject *numbers, PyObject *name, struct known_number *known)
 {
+	struct known_number *entry = &known[(uintptr_t)name / 16 % NUMBERS];
+
+	if (entry->name == name)
+		return entry->number;
+	PyObject *number = PyDict_GetItemWithError(numbers, name);
+
+	if (!number) {
+		if (!PyErr_Occurred())
+			PyErr_SetObject(PyExc_KeyError, name);
+		return -1;
+	}
+	*entry = (struct known_number){name, (uint16_t)PyLong_AsLong(number)};
+	return entry->number;
+}
+
+static int resolve(const Assembler *self, PyObject *numbers, struct known_number *known, Py_ssize_t index)
+{
+	struct operation *operation = &self->operations[index];
 	const struct record *record = &self->records[index];
 
 	operation->target = NEXT;
@@ -799,15 +668,10 @@ static int resolve(const Assembler *self, PyObject *numbers, struct operation *o
 	}
 	if (operation->kind != CALL)
 		return 0;
-	PyObject *number = PyDict_GetItemWithError(numbers, record->name);
+	const int number = number_of(numbers, record->name, known);
 
-	if (!number) {
-		if (!PyErr_Occurred())
-			PyErr_SetObject(PyExc_KeyError, record->name);
-		return -1;
-	}
-	operation->number = (uint16_t)PyLong_AsLong(number);
-	return 0;
+	operation->number = (uint16_t)number;
+	return number < 0 ? -1 : 0;
 }
 
 /* encode(numbers: dict of system call numbers) -> bytes: what the stage reads. */
@@ -823,10 +687,12 @@ static PyObject *encode(PyObject *object, PyObject *numbers)
 		.size = (uint32_t)self->size,
 	};
 
+	struct known_number known[NUMBERS] = {0};
+
 	if (!PyDict_Check(numbers))
 		return PyErr_Format(PyExc_TypeError, "numbers is a dict");
 	for (Py_ssize_t i = 0; i < self->count; i++)
-		if (resolve(self, numbers, &self->operations[i], i) < 0)
+		if (resolve(self, numbers, known, i) < 0)
 			return NULL;
 	PyObject *encoded =
 		PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(sizeof(header) + operations + relocations) + self->size);
@@ -898,21 +764,24 @@ static PyObject *make_assembler(PyTypeObject *type, PyObject *arguments, PyObjec
 	return (PyObject *)self;
 }
 
+void forget_record(struct record *record)
+{
+	Py_DECREF(record->name);
+	Py_DECREF(record->place);
+	Py_DECREF(record->subject);
+	Py_DECREF(record->doing);
+	Py_DECREF(record->says);
+	Py_XDECREF(record->target);
+	Py_XDECREF(record->label);
+	Py_XDECREF(record->words);
+}
+
 static void forget(PyObject *object)
 {
 	Assembler *self = (Assembler *)object;
 
-	for (Py_ssize_t i = 0; i < self->count; i++) {
-		struct record *record = &self->records[i];
-
-		Py_DECREF(record->name);
-		Py_DECREF(record->place);
-		Py_DECREF(record->subject);
-		Py_DECREF(record->doing);
-		Py_DECREF(record->says);
-		Py_XDECREF(record->target);
-		Py_XDECREF(record->label);
-	}
+	for (Py_ssize_t i = 0; i < self->count; i++)
+		forget_record(&self->records[i]);
 	PyMem_Free(self->operations);
 	PyMem_Free(self->records);
 	PyMem_Free(self->data);
@@ -937,6 +806,7 @@ static PyMethodDef assembler_methods[] = {
 	{"here", here, METH_O, NULL},
 	{"jump", jump, METH_O, NULL},
 	{"jump_if", FAST(jump_if), METH_FASTCALL | METH_KEYWORDS, NULL},
+	{"pattern", FAST(take_pattern), METH_FASTCALL, NULL},
 	{"point", FAST(point), METH_FASTCALL, NULL},
 	{"register", take_register, METH_NOARGS, NULL},
 	{"relabel", relabel, METH_O, NULL},
@@ -946,6 +816,7 @@ static PyMethodDef assembler_methods[] = {
 	{"scope", FAST(scope), METH_FASTCALL, NULL},
 	{"scratch", scratch, METH_O, NULL},
 	{"set", FAST(set), METH_FASTCALL, NULL},
+	{"stamp", FAST(stamp), METH_FASTCALL, NULL},
 	{"string", string, METH_O, NULL},
 	{"target", target, METH_NOARGS, NULL},
 	{NULL, NULL, 0, NULL},
@@ -1005,11 +876,11 @@ static int make_words(void)
 
 PyMODINIT_FUNC PyInit__pyrunc_assembler(void)
 {
-	PyTypeObject *types[] = {&register_type, &pointer_type, &target_type, &assembler_type};
-	const char *names[] = {"Register", "Pointer", "Target", "Assembler"};
+	PyTypeObject *types[] = {&register_type, &pointer_type, &target_type, &pattern_type, &assembler_type};
+	const char *names[] = {"Register", "Pointer", "Target", "Pattern", "Assembler"};
 	PyObject *module = PyModule_Create(&definition);
 
-	for (size_t i = 0; module && i < 4; i++)
+	for (size_t i = 0; module && i < sizeof(types) / sizeof(types[0]); i++)
 		if (PyType_Ready(types[i]) < 0 || PyModule_AddObjectRef(module, names[i], (PyObject *)types[i]) < 0)
 			Py_CLEAR(module);
 	if (module && make_words() < 0)

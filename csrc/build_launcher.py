@@ -122,7 +122,8 @@ def freeze(work: Path, kind: str, library: str) -> Path:
 def compile_all(work: Path, kind: str, library: str) -> list[Path]:
     helper = work / "helper_module.c"
     run([sys.executable, "-I", HERE / "binding.py", helper])
-    names = ["launcher.c", "image.c", "frozen.c", "helper.c", "json.c", "assembler.c"]
+    names = ["launcher.c", "image.c", "frozen.c", "helper.c", "json.c"]
+    names += ["assembler.c", "assembler_values.c", "assembler_patterns.c"]
     sources = [*(HERE / name for name in names), helper, freeze(work, kind, library)]
     if kind == "static" and WITH_IMAGE:
         sources += [HERE / "memory.c", HERE / "libc_start.c"]

@@ -16,7 +16,7 @@ LIBRARY = TOP / "build/lib"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers")
-OTHERS = {f"_pyrunc_{name}": [CSRC / f"{name}.c"] for name in ("assembler", "json")}
+OTHERS = {"_pyrunc_assembler": sorted(CSRC.glob("assembler*.c")), "_pyrunc_json": [CSRC / "json.c"]}
 CFFI, BUILT_IN = "cffi", "built in"
 
 

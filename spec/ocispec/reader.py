@@ -44,7 +44,7 @@ class Reader:
     """One JSON object.  Each method takes a key and raises SpecError, or, where `problems` is a list, appends
     the SpecError there and answers as if the key were absent."""
 
-    __slots__ = ("_asked", "_key", "_parent", "_values", "problems", "warnings")
+    __slots__ = ("_asked", "_found", "_key", "_parent", "_values", "problems", "warnings")
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Reader:
         self._parent = parent
         self._key = key
         self._asked: list[str] = []
+        self._found = 0  # of those; nobody asks for a key twice
         self.warnings = warnings
         self.problems = problems
 
@@ -93,7 +94,9 @@ class Reader:
         if value is None:
             if required:
                 self.refuse(key, "is missing")
-        elif type(value) is not kind:
+            return None
+        self._found += 1
+        if type(value) is not kind:
             self._wrong(key, wanted, value)
             return None
         return value
@@ -244,7 +247,7 @@ class Reader:
 
     def finish(self) -> None:
         """Warn of the keys that nobody asked for, in the order of the file."""
-        if self.warnings is None or self._values.keys() <= set(self._asked):
+        if self._found == len(self._values) or self.warnings is None or self._values.keys() <= set(self._asked):
             return
         from ocispec.spelling import closest  # cold: only for misspelt files
 

@@ -31,6 +31,11 @@ The methods that every operation goes through are C (csrc/assembler.c; csrc/stub
     jump(target)
     jump_if(register, value, target, differs)
     report(descriptor)            failures from here on are written to it
+    pattern(start, words) -> Pattern
+                                  the operations from `start` on, taken out of the program again.  `words` are the
+                                  strings among their arguments that stand for others: made up, no two of them equal
+    stamp(pattern, words)         those operations, about the present place and subject, with these words; also in the
+                                  texts of their labels.  RuntimeError when a register of the pattern is in use
     relabel(label)                another label for the last operation
     len(p), data, relocations     how many operations; the data block; the offsets of its words that become addresses
 """

@@ -7,13 +7,16 @@ from errno import EAGAIN, ENOTDIR, EPERM
 from pyrunc.kernel.constants import O_PATH, O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT
 from pyrunc.rootfs.host import emit_open
 from pyrunc.rootfs.paths import Facts, RootPaths, check_kind
-from pyrunc.rootfs.trees import emit_attach
+from pyrunc.rootfs.trees import emit_attach, emit_attributes, emit_propagation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.program.builder import Program
+    from _pyrunc_assembler import Pattern
+
     from pyrunc.program.operations import Register
     from pyrunc.rootfs.inputs import RootfsInputs
+    from pyrunc.rootfs.options import MountOptions
 
 # What may cover a file of the container's /proc: lxcfs's files and checkpointing's (runc's list).
 ON_PROC = frozenset(
@@ -43,6 +46,7 @@ class Mounting:
         self.paths = RootPaths(p, root)
         self.own = Facts(p)  # of the tree that is being mounted
         self.there = Facts(p)  # of what a path leads to
+        self.patterns: dict[tuple[object, ...], Pattern] = {}  # of bind mounts that are alike (binds.py)
         self.proc: Facts | None = None  # of the mount on /proc, once there is one
 
     def target(self, destination: str, *, is_directory: bool, flags: int = O_PATH) -> Register:
@@ -78,6 +82,18 @@ class Mounting:
         p.close(found)
         moved = "the mount point was moved or covered meanwhile"
         p.check(self.there.mount_id, self.own.mount_id, doing=moved, errno=EAGAIN)
+
+    def finish(self, tree: Register, options: MountOptions, *, is_rootfs: bool = False) -> None:
+        """What comes when the tree has been attached; it is closed, or (`is_rootfs`) `self.root` from here on."""
+        p = self.p
+        recursive = options.recursive_attributes
+        emit_attributes(p, tree, recursive, recursive=True, doing="set attributes recursively")
+        for propagation, is_recursive in options.propagations:
+            emit_propagation(p, tree, propagation, recursive=is_recursive, doing="set the propagation")
+        if is_rootfs:
+            p.release(tree)
+        else:
+            p.close(tree)
 
     def remember_proc(self, tree: Register) -> None:
         self.proc = Facts(self.p)

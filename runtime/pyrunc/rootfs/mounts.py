@@ -19,12 +19,9 @@ from ocispec.record import Record
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import (
     MOUNT_ATTR_RDONLY,
-    MS_SLAVE,
-    O_NOFOLLOW,
-    O_PATH,
-    PROC_SUPER_MAGIC,
     STATX_ATTR_MOUNT_ROOT,
 )
+from pyrunc.rootfs.binds import emit_bind, source_of
 from pyrunc.rootfs.cgroupfs import emit_cgroup
 from pyrunc.rootfs.copying import emit_hand_over
 from pyrunc.rootfs.filesystems import FileSystem, emit_file_system, emit_mount_by_path, emit_reconfiguration
@@ -33,7 +30,7 @@ from pyrunc.rootfs.idmaps import IdMap, id_map_of
 from pyrunc.rootfs.mounting import ON_PROC, Mounting, emit_mode_of, inside_proc
 from pyrunc.rootfs.options import Attributes, MountOptions, parse_mount_options, words_without_effect
 from pyrunc.rootfs.paths import clean_path
-from pyrunc.rootfs.trees import emit_attributes, emit_clone, emit_propagation
+from pyrunc.rootfs.trees import emit_attributes, emit_clone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,9 +48,11 @@ _ONE_MORE = 280  # the longest entry that getdents64(2) can list
 def emit_mounts(p: Program, root: Register, inputs: RootfsInputs) -> None:
     """All of mounts[].  Raises ConfigError for what cannot be mounted by anybody."""
     m = Mounting(p, root, inputs)
+    before = p.scope("", "")
     for index, mount in enumerate(inputs.config.mounts):
-        with p.at(f"mounts[{index}]", mount.destination):
-            _emit_mount(m, index, mount)
+        p.scope(f"mounts[{index}]", mount.destination)
+        _emit_mount(m, index, mount)
+    p.scope(*before)
 
 
 class Source(Record):
@@ -73,7 +72,7 @@ def wanted_sources(inputs: RootfsInputs) -> tuple[Source, ...]:
         options = parse_mount_options(mount.options)
         if is_bind(mount, options) and not options.is_remount and index not in inputs.source_links:
             id_map = id_map_of(f"mounts[{index}]", mount, options, inputs.config.linux)
-            path = _source(inputs.bundle, mount)
+            path = source_of(inputs.bundle, mount)
             wanted.append(
                 Source(
                     index=index,
@@ -89,7 +88,7 @@ def wanted_sources(inputs: RootfsInputs) -> tuple[Source, ...]:
 def link_sources(config: Config, bundle: str) -> tuple[tuple[int, str], ...]:
     """(index in mounts, source) of what has copy-symlink: if that is a link, it belongs into `source_links`."""
     return tuple(
-        (index, _source(bundle, mount)) for index, mount in enumerate(config.mounts) if "copy-symlink" in mount.options
+        (index, source_of(bundle, mount)) for index, mount in enumerate(config.mounts) if "copy-symlink" in mount.options
     )
 
 
@@ -133,19 +132,13 @@ def _emit_mount(m: Mounting, index: int, mount: Mount) -> None:
         p.close(directory)
         return
     elif is_bind(mount, options):
-        tree = _emit_bind(m, index, mount, options, destination)
+        emit_bind(m, index, mount, options, destination)
+        return
     elif mount.type == "cgroup":
         tree = emit_cgroup(m, destination, options)
     else:
         tree = _emit_new(m, index, mount, options, destination)
-    recursive = options.recursive_attributes
-    emit_attributes(p, tree, recursive, recursive=True, doing="set attributes recursively")
-    for propagation, is_recursive in options.propagations:
-        emit_propagation(p, tree, propagation, recursive=is_recursive, doing="set the propagation")
-    if destination == "/" and not options.is_remount:
-        p.release(tree)  # it is the rootfs from here on
-    else:
-        p.close(tree)
+    m.finish(tree, options, is_rootfs=destination == "/" and not options.is_remount)
 
 
 def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -> None:
@@ -164,44 +157,6 @@ def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -
         raise ConfigError(f"{place}.options: tmpcopyup is for new tmpfs mounts only")
     if not mount.type and not is_bind(mount, options) and not options.is_remount:
         raise ConfigError(f"{place}.type: missing, and it is no bind mount")
-
-
-# -- bind mounts -------------------------------------------------------------------------------------------------------
-
-
-def _source(bundle: str, mount: Mount) -> str:
-    return mount.source if mount.source.startswith("/") else f"{bundle}/{mount.source}"
-
-
-def _emit_bind(m: Mounting, index: int, mount: Mount, options: MountOptions, destination: str) -> Register:
-    p, inputs = m.p, m.inputs
-    source = _source(inputs.bundle, mount)
-    if index in inputs.source_fds:
-        tree = p.register()
-        p.set(tree, inputs.source_fds[index])
-        # The parent made it in the host's mount namespace, where the propagation of "/" was not yet changed.
-        emit_propagation(p, tree, MS_SLAVE, recursive=True, doing="make it a slave of the host's mounts")
-    else:
-        follow = not options.binds_link
-        tree = emit_clone(p, source, recursive=options.is_recursive, doing=f"bind {source}", follow=follow)
-    if destination == "/proc":
-        _emit_check_proc(p, tree)
-    emit_attributes(p, tree, options.attributes, recursive=False, doing=f"bind {source}: set attributes")
-    m.own.read(p, tree)
-    flags = O_PATH | (O_NOFOLLOW if options.binds_link or options.covers_link else 0)
-    target = m.target(destination, is_directory=False, flags=flags if options.covers_link else O_PATH)
-    m.attach(tree, destination, target, flags)
-    if destination == "/proc":
-        m.remember_proc(tree)
-    return tree
-
-
-def _emit_check_proc(p: Program, tree: Register) -> None:
-    """A bind on /proc must be of a procfs."""
-    facts = p.scratch(128)  # struct statfs: 120 bytes
-    p.call("fstatfs", tree, facts, doing="look at its file system")
-    says = '"/proc" cannot be mounted because it is not of type proc'
-    p.check(facts.field(0, 8), PROC_SUPER_MAGIC, doing="", errno=EINVAL, says=says)
 
 
 # -- new file systems --------------------------------------------------------------------------------------------------

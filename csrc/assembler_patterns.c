@@ -27,7 +27,8 @@ typedef struct {
 	Py_ssize_t start; /* where the targets of the records count from */
 	struct place *places;
 	Py_ssize_t place_count;
-	PyObject *words; /* tuple of str */
+	PyObject *words;   /* tuple of str */
+	PyObject *program; /* whose data the arguments point into */
 	uint64_t registers;
 } Pattern;
 
@@ -41,6 +42,7 @@ static void forget_pattern(PyObject *object)
 	PyMem_Free(self->records);
 	PyMem_Free(self->places);
 	Py_XDECREF(self->words);
+	Py_XDECREF(self->program);
 	PyObject_Free(object);
 }
 
@@ -63,18 +65,35 @@ static int are_words(PyObject *words)
 	return good;
 }
 
-/* The places of one word, appended. */
-static void find_places(Pattern *self, const Pointer *pointer, Py_ssize_t word)
+/* 1 if the word stands in this argument, 0 if not, -1 if only a part of it does: the other word may be shorter. */
+static int is_place(const struct operation *operation, int argument, const Pointer *word)
 {
-	for (Py_ssize_t i = 0; i < self->count; i++) {
-		const struct operation *operation = &self->operations[i];
+	const uint64_t value = operation->arguments[argument];
+	const Py_ssize_t offset = (Py_ssize_t)(uint32_t)value;
 
-		for (int k = 0; k < MAX_ARGUMENTS; k++)
-			if (operation->kinds[k] == POINTER &&
-			    (uint32_t)operation->arguments[k] == (uint64_t)pointer->offset)
-				self->places[self->place_count++] =
-					(struct place){(uint16_t)i, (uint8_t)k, (uint8_t)word};
+	if (operation->kinds[argument] != POINTER || offset < word->offset || offset >= word->offset + word->size)
+		return 0;
+	return offset == word->offset && (Py_ssize_t)(value >> 32) == word->size ? 1 : -1;
+}
+
+/* The places of one word, appended.  Equal words would have the same places. */
+static int find_places(Pattern *self, const Pointer *word, Py_ssize_t number)
+{
+	for (Py_ssize_t i = 0; i < self->count * MAX_ARGUMENTS; i++) {
+		const Py_ssize_t operation = i / MAX_ARGUMENTS;
+		const int argument = (int)(i % MAX_ARGUMENTS);
+		const int found = is_place(&self->operations[operation], argument, word);
+
+		if (found < 0 || (found > 0 && self->place_count == self->count * MAX_ARGUMENTS)) {
+			PyErr_SetString(PyExc_ValueError, found < 0 ? "an argument is a part of a word"
+								    : "two words of a pattern are equal");
+			return -1;
+		}
+		if (found > 0)
+			self->places[self->place_count++] =
+				(struct place){(uint16_t)operation, (uint8_t)argument, (uint8_t)number};
 	}
+	return 0;
 }
 
 static int find_all_places(Pattern *self, Assembler *program)
@@ -82,21 +101,20 @@ static int find_all_places(Pattern *self, Assembler *program)
 	for (Py_ssize_t word = 0; word < PyTuple_GET_SIZE(self->words); word++) {
 		PyObject *pointer = string_of(program, PyTuple_GET_ITEM(self->words, word));
 
-		if (!pointer)
+		if (!pointer || find_places(self, (Pointer *)pointer, word) < 0)
 			return -1;
-		find_places(self, (Pointer *)pointer, word);
 	}
 	return 0;
 }
 
-/* What a pattern cannot hold: a jump out of it, a label that is more than words. */
+/* What a pattern cannot hold: a jump out of it, a label that is more than words, a stamp. */
 static int check_operations(const Pattern *self)
 {
 	for (Py_ssize_t i = 0; i < self->count; i++) {
 		const struct record *record = &self->records[i];
 		const Py_ssize_t to = record->target ? ((Indexed *)record->target)->index : self->start;
 
-		if (record->label || to < self->start || to > self->start + self->count) {
+		if (record->label || record->words || to < self->start || to > self->start + self->count) {
 			PyErr_Format(PyExc_ValueError, "%U cannot be part of a pattern", record->name);
 			return -1;
 		}
@@ -116,7 +134,7 @@ static void move_operations(Pattern *self, Assembler *program)
 			self->registers |= (uint64_t)1 << self->operations[i].into;
 }
 
-static Pattern *new_pattern(Py_ssize_t start, Py_ssize_t count, PyObject *words)
+static Pattern *new_pattern(PyObject *program, Py_ssize_t start, Py_ssize_t count, PyObject *words)
 {
 	Pattern *self = PyObject_New(Pattern, &pattern_type);
 
@@ -129,6 +147,7 @@ static Pattern *new_pattern(Py_ssize_t start, Py_ssize_t count, PyObject *words)
 		.places = PyMem_Calloc((size_t)count * MAX_ARGUMENTS + 1, sizeof(struct place)),
 		.start = start,
 		.words = Py_NewRef(words),
+		.program = Py_NewRef(program),
 	};
 	if (self->operations && self->records && self->places)
 		return self;
@@ -150,7 +169,7 @@ PyObject *take_pattern(PyObject *assembler, PyObject *const *arguments, Py_ssize
 		return NULL;
 	if (start < 0 || start > program->count)
 		return PyErr_Format(PyExc_IndexError, "there is no operation %zd", start);
-	Pattern *self = new_pattern(start, program->count - start, arguments[1]);
+	Pattern *self = new_pattern(assembler, start, program->count - start, arguments[1]);
 
 	if (!self)
 		return NULL;
@@ -219,6 +238,8 @@ PyObject *stamp(PyObject *assembler, PyObject *const *arguments, Py_ssize_t coun
 		return PyErr_Format(PyExc_TypeError, "stamp() takes a Pattern and its words");
 	const Pattern *pattern = (Pattern *)arguments[0];
 
+	if (pattern->program != assembler)
+		return PyErr_Format(PyExc_ValueError, "the pattern of another program");
 	if (PyTuple_GET_SIZE(arguments[1]) != PyTuple_GET_SIZE(pattern->words))
 		return PyErr_Format(PyExc_ValueError, "this pattern has %zd words", PyTuple_GET_SIZE(pattern->words));
 	if (!are_free(program, pattern->registers))

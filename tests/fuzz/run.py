@@ -22,7 +22,11 @@ CSRC = TOP / "csrc"
 CORPUS = HERE / "corpus"
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
 FUZZER = ["-fsanitize=fuzzer"]
-MODULE = ["fuzz_module.c", "../../csrc/json.c", *(f"../../csrc/{path.name}" for path in sorted(CSRC.glob("assembler*.c")))]
+MODULE = [
+    "fuzz_module.c",
+    "../../csrc/json.c",
+    *(f"../../csrc/{path.name}" for path in sorted(CSRC.glob("assembler*.c"))),
+]
 # name -> sources; a module's target has its function's name as well
 TARGETS = {
     "stage": (["fuzz_stage.c"], ""),

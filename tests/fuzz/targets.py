@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from _pyrunc_assembler import Pointer, Register, Target
+    from _pyrunc_assembler import Pattern, Pointer, Register, Target
 
 _NUMBERS = NUMBERS[machine()]
 _NAMES = (*list(_NUMBERS)[:40], "no_such_call")
@@ -92,6 +92,7 @@ class _Steps:
         self.registers: list[Register] = [self.program.register()]
         self.pointers: list[Pointer] = [self.program.constant(b"01234567")]
         self.targets: list[Target] = [self.program.target()]
+        self.patterns: list[Pattern] = [self.program.pattern(0, ())]
 
     def byte(self) -> int:
         self.position += 1
@@ -206,8 +207,29 @@ class _Steps:
     def relabel(self) -> None:
         self.program.relabel(self.text())
 
+    def words(self) -> tuple[str, ...]:
+        return tuple(self.text() for _ in range(self.byte() % 4))
 
-_NOT_STEPS = {"byte", "number", "some", "text", "register", "pointer", "target", "argument", "tolerated", "one"}
+    def pattern(self) -> None:
+        self.patterns.append(self.program.pattern(self.number(), self.words()))
+
+    def stamp(self) -> None:
+        self.program.stamp(self.patterns[self.byte() % len(self.patterns)], self.words())
+
+
+_NOT_STEPS = {
+    "byte",
+    "number",
+    "some",
+    "text",
+    "register",
+    "pointer",
+    "target",
+    "argument",
+    "tolerated",
+    "words",
+    "one",
+}
 _STEPS: tuple[Callable[[_Steps], None], ...] = tuple(
     step for name, step in vars(_Steps).items() if name[0] != "_" and name not in _NOT_STEPS
 )

@@ -11,9 +11,9 @@ from pyrunc.rootfs.trees import emit_attach, emit_attributes, emit_propagation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.program.builder import Program
     from _pyrunc_assembler import Pattern
 
+    from pyrunc.program.builder import Program
     from pyrunc.program.operations import Register
     from pyrunc.rootfs.inputs import RootfsInputs
     from pyrunc.rootfs.options import MountOptions

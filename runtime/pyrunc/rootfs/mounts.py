@@ -88,7 +88,9 @@ def wanted_sources(inputs: RootfsInputs) -> tuple[Source, ...]:
 def link_sources(config: Config, bundle: str) -> tuple[tuple[int, str], ...]:
     """(index in mounts, source) of what has copy-symlink: if that is a link, it belongs into `source_links`."""
     return tuple(
-        (index, source_of(bundle, mount)) for index, mount in enumerate(config.mounts) if "copy-symlink" in mount.options
+        (index, source_of(bundle, mount))
+        for index, mount in enumerate(config.mounts)
+        if "copy-symlink" in mount.options
     )
 
 

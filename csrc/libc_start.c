@@ -68,15 +68,16 @@ static void construct(int count, char **arguments, char **environment)
 		(*each)(count, arguments, environment);
 }
 
-_Noreturn void __libc_start_main(int (*main)(int, char **, char **), int count, char **arguments, void *init,
-				 void *fini, void *linker_fini, void *stack_end);
+typedef int main_function(int count, char **arguments, char **environment);
 
-/* Without a guard on its own stack: there is none before set_guards.  The launcher leaves by _exit, so nothing is
- * registered for exit; nor is there a debugger's list of libraries to announce. */
-__attribute__((optimize("no-stack-protector"))) _Noreturn void __libc_start_main(int (*main)(int, char **, char **),
-										 int count, char **arguments,
-										 void *init, void *fini,
-										 void *linker_fini, void *stack_end)
+/* Called by crt1.o's _start.  Without a guard on its own stack: there is none before set_guards.  The launcher leaves
+ * by _exit, so nothing is registered for exit; nor is there a debugger's list of libraries to announce. */
+__attribute__((no_stack_protector)) _Noreturn void __libc_start_main(main_function *main, int count, char **arguments,
+								     void *init, void *fini, void *linker_fini,
+								     void *stack_end);
+
+_Noreturn void __libc_start_main(main_function *main, int count, char **arguments, void *init, void *fini,
+				 void *linker_fini, void *stack_end)
 {
 	char **end = arguments + count + 1;
 

@@ -7,6 +7,7 @@ nothing for RELRO to protect (csrc/build_stage.sh).  A position independent one 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import subprocess
 import time
@@ -118,6 +119,21 @@ def test_our_own_code_has_canaries(launchers: dict[str, Path], kind: str, name: 
     path = launchers[kind].parents[1] / "work" / kind / name
     symbols = subprocess.run(["readelf", "-sW", path], capture_output=True, text=True, check=True).stdout
     assert "__stack_chk_fail" in symbols
+
+
+def test_the_static_launcher_does_not_ask_the_processor(launchers: dict[str, Path], tmp_path: Path) -> None:
+    """CPUID is 0F A2; a few more may be parts of other instructions.  libc's own start has some thirty."""
+    source = tmp_path / "nothing.c"
+    source.write_text("int main(void) { return 0; }")
+    subprocess.run(["gcc", "-static-pie", "-o", tmp_path / "nothing", source], check=True)
+    counts = [instructions(Elf(path), b"\x0f\xa2") for path in (launchers["static"], tmp_path / "nothing")]
+    assert counts[0] < 5 or platform.libc_ver()[1] != "2.36"
+    assert counts[1] >= 10
+
+
+def instructions(file: Elf, code: bytes) -> int:
+    code_segments = [segment for segment in file.of_type(elf.PT_LOAD) if segment.flags & elf.PF_X]
+    return sum(file.content[s.offset : s.offset + s.file_size].count(code) for s in code_segments)
 
 
 @pytest.mark.parametrize("pattern", OWN_LIBRARIES)

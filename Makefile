@@ -89,9 +89,10 @@ build/.compiled: $(SOURCES)
 	@touch $@
 
 # LAUNCHER=static, shared or script asks for that kind; else the first that can be built (csrc/build_launcher.py).
-LAUNCHER_SOURCES := $(addprefix csrc/,build_launcher.py make_launcher.py launcher.c image.c image.h image.ld image.py memory.c \
-    memory.h frozen.c frozen.h freeze.py start.py warm.py rehearsal.py no_encodings.py binding.py helper.c helper.h newer.h operation.h json.c \
-    libc_start.c assembler.c assembler.h assembler_values.c assembler_patterns.c)
+LAUNCHER_SOURCES := $(addprefix csrc/,build_launcher.py make_launcher.py freeze.py start.py warm.py rehearsal.py \
+    no_encodings.py binding.py image.py image.ld launcher.c interpreter.c interpreter.h rehearse.c rehearse.h image.c \
+    image.h memory.c memory.h libc_start.c frozen.c frozen.h helper.c helper.h newer.h operation.h json.c assembler.c \
+    assembler.h assembler_values.c assembler_patterns.c)
 build/pyrunc: $(LAUNCHER_SOURCES) $(SOURCES) $(LIB)/_pyrunc_build.py $(LIB)/_pyrunc_stage build/.kind-$(LAUNCHER)
 	@$(PYTHON) -I csrc/build_launcher.py $(if $(LAUNCHER),--kind $(LAUNCHER)) $@ $(CURDIR)/$(LIB)
 	@$(PYTHON) -I csrc/make_launcher.py $(LIB)/_pyrunc_cold/pyrunc $(CURDIR)/$(LIB) $(CURDIR)/runtime $(CURDIR)/spec

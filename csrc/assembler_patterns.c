@@ -126,6 +126,8 @@ static void move_operations(Pattern *self, Assembler *program)
 {
 	const size_t count = (size_t)self->count;
 
+	if (count == 0) /* there may be no operations at all yet */
+		return;
 	memcpy(self->operations, program->operations + self->start, count * sizeof(*self->operations));
 	memcpy(self->records, program->records + self->start, count * sizeof(*self->records));
 	program->count = self->start;

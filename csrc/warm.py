@@ -1,4 +1,4 @@
-# Run once, while the image is written (launcher.c, --make-image): what is imported and made here is there at every
+# Run once, while the image is written (rehearse.c): what is imported and made here is there at every
 # start.  build_launcher.py puts SIZE, LIBRARY and BUNDLES in.
 #
 # Nothing may be left open, and no object may be kept that knows this process: image.py refuses the image then.

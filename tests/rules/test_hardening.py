@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NATIVE = ("static", "shared")
 OWN_LIBRARIES = ("_pyrunc_helper.abi3.so", "_pyrunc_json.*.so", "_pyrunc_assembler.*.so")
 # Of csrc/*.c those with functions that have arrays on their stack: what -fstack-protector-strong is about.
-GUARDED = ("helper.pyrunc.o", "launcher.pyrunc.o")
+GUARDED = ("helper.pyrunc.o", "interpreter.pyrunc.o")
 # mov %fs:0x28,REG: the canary (x86-64 psABI, TLS layout of glibc).
 CANARY = re.compile(rb"\x64[\x48\x4c]\x8b[\x04\x0c\x14\x1c\x24\x2c\x34\x3c]\x25\x28\x00\x00\x00")
 X86_64, AARCH64 = 62, 183

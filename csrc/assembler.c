@@ -37,11 +37,14 @@ static void refuse(PyObject *self, const char *format, PyObject *shown, int numb
 	Py_DECREF(kind);
 }
 
+/* A container without anything special has 600 operations: to grow there by doubling would touch twice the pages. */
+enum { FIRST_ROOM = 1024 };
+
 static int grow(void **items, Py_ssize_t *room, Py_ssize_t wanted, size_t size)
 {
 	if (wanted <= *room)
 		return 0;
-	Py_ssize_t larger = *room ? *room : 64;
+	Py_ssize_t larger = *room ? *room : FIRST_ROOM;
 
 	while (larger < wanted)
 		larger *= 2;

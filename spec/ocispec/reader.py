@@ -105,6 +105,11 @@ class Reader:
 
     def string(self, key: str, *, required: bool = False, words: tuple[str, ...] = ()) -> str:
         """Empty when absent.  With `words` it must be one of them.  A required string is not empty."""
+        plain = self._values.get(key)
+        if type(plain) is str and plain and not words and plain.isascii() and "\0" not in plain:  # nearly all are
+            self._asked.append(key)
+            self._found += 1
+            return plain
         value = self._take(key, str, "a string", required=required)
         if value is None or not self._is_clean(key, value):
             return ""
@@ -197,8 +202,10 @@ class Reader:
 
     def records(self, key: str, parse: Callable[[Reader], T]) -> tuple[T, ...]:
         value = self._take(key, list, "a list of objects")
+        if value is None:
+            return ()
         found: list[T] = []
-        for index, item in enumerate(value or ()):
+        for index, item in enumerate(value):
             if type(item) is dict:
                 found.append(self._enter(f"{key}[{index}]", item, parse))
             else:

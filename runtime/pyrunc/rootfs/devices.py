@@ -126,6 +126,7 @@ def has_foreign_dev(inputs: RootfsInputs) -> bool:
     return any(
         clean_path(mount.destination) == "/dev" and is_bind(mount, parse_mount_options(mount.options))
         for mount in inputs.config.mounts
+        if "dev" in mount.destination
     )
 
 

@@ -117,8 +117,9 @@ def is_bind(mount: Mount, options: MountOptions) -> bool:
 
 def is_read_only_at_the_end(mount: Mount, options: MountOptions) -> bool:
     """Rule 3."""
-    is_late = mount.type == "tmpfs" or clean_path(mount.destination) == "/dev"
-    return is_late and options.is_read_only and not is_bind(mount, options) and not options.is_remount
+    if options.is_remount or is_bind(mount, options) or not options.is_read_only:
+        return False
+    return mount.type == "tmpfs" or clean_path(mount.destination) == "/dev"
 
 
 def _emit_mount(m: Mounting, index: int, mount: Mount) -> None:

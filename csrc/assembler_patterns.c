@@ -27,9 +27,9 @@ typedef struct {
 	Py_ssize_t start; /* where the targets of the records count from */
 	struct place *places;
 	Py_ssize_t place_count;
-	PyObject *words;   /* tuple of str */
-	PyObject *program; /* whose data the arguments point into */
-	uint64_t registers;
+	PyObject *words;    /* tuple of str */
+	PyObject *program;  /* whose data the arguments point into */
+	uint64_t registers; /* that it takes and gives back */
 } Pattern;
 
 static void forget_pattern(PyObject *object)
@@ -122,6 +122,15 @@ static int check_operations(const Pattern *self)
 	return 0;
 }
 
+static uint64_t free_registers(const Assembler *program)
+{
+	uint64_t found = 0;
+
+	for (int i = 0; i < program->free_count; i++)
+		found |= (uint64_t)1 << program->free[i];
+	return found;
+}
+
 static void move_operations(Pattern *self, Assembler *program)
 {
 	const size_t count = (size_t)self->count;
@@ -134,6 +143,7 @@ static void move_operations(Pattern *self, Assembler *program)
 	for (size_t i = 0; i < count; i++)
 		if (self->operations[i].into != NO_REGISTER)
 			self->registers |= (uint64_t)1 << self->operations[i].into;
+	self->registers &= free_registers(program);
 }
 
 static Pattern *new_pattern(PyObject *program, Py_ssize_t start, Py_ssize_t count, PyObject *words)
@@ -180,13 +190,6 @@ PyObject *take_pattern(PyObject *assembler, PyObject *const *arguments, Py_ssize
 	if (check_operations(self) < 0 || find_all_places(self, program) < 0)
 		Py_CLEAR(self);
 	return (PyObject *)self;
-}
-
-static int are_free(const Assembler *program, uint64_t wanted)
-{
-	for (int i = 0; i < program->free_count; i++)
-		wanted &= ~((uint64_t)1 << program->free[i]);
-	return wanted == 0;
 }
 
 /* The record of a stamped operation; its target is as far from it as in the pattern. */
@@ -244,7 +247,7 @@ PyObject *stamp(PyObject *assembler, PyObject *const *arguments, Py_ssize_t coun
 		return PyErr_Format(PyExc_ValueError, "the pattern of another program");
 	if (PyTuple_GET_SIZE(arguments[1]) != PyTuple_GET_SIZE(pattern->words))
 		return PyErr_Format(PyExc_ValueError, "this pattern has %zd words", PyTuple_GET_SIZE(pattern->words));
-	if (!are_free(program, pattern->registers))
+	if (pattern->registers & ~free_registers(program))
 		return PyErr_Format(PyExc_RuntimeError, "internal error: a register of the pattern is in use");
 	if (make_room(program, pattern->count) < 0)
 		return NULL;

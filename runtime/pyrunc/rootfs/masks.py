@@ -32,12 +32,13 @@ from pyrunc.rootfs.trees import emit_attach, emit_attributes, emit_clone_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pyrunc.program.builder import Program
     from pyrunc.program.operations import Register
     from pyrunc.rootfs.inputs import RootfsInputs
 
+_MADE_UP = "/\x01path"
 _READ_ONLY = Attributes(MOUNT_ATTR_RDONLY)
 _COVER = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 
@@ -48,11 +49,20 @@ def emit_masks(p: Program, root: Register, inputs: RootfsInputs) -> None:
     if (linux.masked_paths or linux.readonly_paths) and not inputs.has_mount_namespace:
         raise ConfigError("unable to restrict sys entries without a private MNT namespace")
     paths = RootPaths(p, root)
-    for index, path in _once(linux.readonly_paths):
-        with p.at(f"linux.readonlyPaths[{index}]", path):
-            _emit_read_only(p, paths, path)
+    if linux.readonly_paths:
+        _emit_each(p, "linux.readonlyPaths", linux.readonly_paths, lambda path: _emit_read_only(p, paths, path))
     if linux.masked_paths:
         _emit_masked(p, root, paths, linux.masked_paths)
+
+
+def _emit_each(p: Program, place: str, listed: Iterable[str], emit: Callable[[str], None]) -> None:
+    """For all paths the same, so it is emitted once, for one that nobody has (builder.py, `pattern`)."""
+    start = len(p)
+    emit(_MADE_UP)
+    pattern = p.pattern(start, (_MADE_UP,))
+    for index, path in _once(listed):
+        with p.at(f"{place}[{index}]", path):
+            p.stamp(pattern, (path,))
 
 
 def _once(listed: Iterable[str]) -> Iterable[tuple[int, str]]:
@@ -86,21 +96,23 @@ def _emit_masked(p: Program, root: Register, paths: RootPaths, listed: Iterable[
         # A mount can be copied only while it is attached (until Linux 6.15).  Over the root of the rootfs, whose
         # descriptor we hold from below, nobody meets it: openat2(2) starts under it.
         emit_attach(p, empty, root, doing="attach the cover")
-    for index, path in _once(listed):
-        with p.at(f"linux.maskedPaths[{index}]", path):
-            absent, chosen = p.target(), p.target()
-            target = p.register()
-            paths.open_into(target, path, passing=(ENOENT,), otherwise=absent)
-            facts.read(p, target)
-            p.set(cover, null)
-            check_kind(p, facts, S_IFDIR, chosen)
-            p.set(cover, empty)
-            p.here(chosen)
-            tree = emit_clone_of(p, cover, recursive=False, doing="cover it")
-            emit_attach(p, tree, target, doing="cover it")
-            p.close(tree)
-            p.close(target)
-            p.here(absent)
+
+    def emit_cover(path: str) -> None:
+        absent, chosen = p.target(), p.target()
+        target = p.register()
+        paths.open_into(target, path, passing=(ENOENT,), otherwise=absent)
+        facts.read(p, target)
+        p.set(cover, null)
+        check_kind(p, facts, S_IFDIR, chosen)
+        p.set(cover, empty)
+        p.here(chosen)
+        tree = emit_clone_of(p, cover, recursive=False, doing="cover it")
+        emit_attach(p, tree, target, doing="cover it")
+        p.close(tree)
+        p.close(target)
+        p.here(absent)
+
+    _emit_each(p, "linux.maskedPaths", listed, emit_cover)
     with p.at("linux.maskedPaths", ""):
         p.call("fchdir", empty, doing="detach the cover")
         p.call("umount2", ".", MNT_DETACH, doing="detach the cover")

@@ -102,6 +102,18 @@ def test_registers_of_the_pattern_must_be_free() -> None:
     p.stamp(pattern, ("/a", "b"))
 
 
+def test_a_register_from_outside_may_be_set() -> None:
+    p = Program()
+    outside = p.register()
+    p.set(outside, 1)
+    start = len(p)
+    p.set(outside, 2)
+    p.call("chdir", "\x01a", doing="")
+    pattern = p.pattern(start, ("\x01a",))
+    p.stamp(pattern, ("/a",))
+    assert [operation.into for operation in p.operations] == [outside, outside, None]
+
+
 def test_what_cannot_be_a_pattern() -> None:
     p = Program()
     away = p.target()

@@ -66,11 +66,34 @@ struct unaligned {
 	uint64_t value;
 } __attribute__((packed, aligned(2)));
 
-static void move_addresses(uint64_t *page, const uint64_t *bitmap, uint64_t base)
+typedef uint64_t two_words __attribute__((vector_size(16)));
+
+/* What four words grow by, for each way in which they are addresses or not: a third less time than word by word. */
+struct moves {
+	two_words four[16][2];
+};
+
+static struct moves moves_by(uint64_t base)
 {
-	for (int i = 0; i < IMAGE_PAGE / 8 / 64; i++)
-		for (uint64_t bits = bitmap[i]; bits; bits &= bits - 1)
-			page[i * 64 + __builtin_ctzl(bits)] += base;
+	struct moves moves;
+
+	for (uint64_t i = 0; i < 16; i++) {
+		moves.four[i][0] = (two_words){i & 1 ? base : 0, i & 2 ? base : 0};
+		moves.four[i][1] = (two_words){i & 4 ? base : 0, i & 8 ? base : 0};
+	}
+	return moves;
+}
+
+static void move_addresses(char *page, const uint64_t *bitmap, const struct moves *moves)
+{
+	for (int i = 0; i < IMAGE_PAGE / 8 / 64; i++) {
+		two_words *words = (two_words *)page + (size_t)i * 32;
+
+		for (uint64_t bits = bitmap[i]; bits; bits >>= 4, words += 2) {
+			words[0] += moves->four[bits & 15][0];
+			words[1] += moves->four[bits & 15][1];
+		}
+	}
 }
 
 /* Read, not copied from where they are mapped: that takes 40 page faults and counts twice in the RSS (0.08 ms).  It is
@@ -83,7 +106,8 @@ static void get_pages(int executable, char *target, const char *source, size_t s
 		memcpy(target, source, size);
 }
 
-static void restore_run(int executable, const struct image_run *run, const char *contents, const uint64_t *bitmaps)
+static void restore_run(int executable, const struct image_run *run, const char *contents, const uint64_t *bitmaps,
+			const struct moves *moves)
 {
 	char *target = image_start + (uint64_t)run->first * IMAGE_PAGE;
 
@@ -93,8 +117,7 @@ static void restore_run(int executable, const struct image_run *run, const char 
 
 		get_pages(executable, target + offset, contents + offset, (size_t)count * IMAGE_PAGE);
 		for (uint32_t i = first; i < first + count; i++)
-			move_addresses((uint64_t *)(target + (uint64_t)i * IMAGE_PAGE), bitmaps + (uint64_t)i * 8,
-				       (uint64_t)&__ehdr_start);
+			move_addresses(target + (uint64_t)i * IMAGE_PAGE, bitmaps + (uint64_t)i * 8, moves);
 	}
 }
 
@@ -104,10 +127,11 @@ static void restore_pages(const struct image *image)
 	const struct image_run *runs = (const struct image_run *)(top + image->runs_at);
 	const char *contents = top + image->contents_at;
 	const uint64_t *bitmaps = (const uint64_t *)(top + image->bitmaps_at);
+	const struct moves moves = moves_by((uint64_t)&__ehdr_start);
 	const int executable = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
 	for (uint32_t i = 0; i < image->runs; i++) {
-		restore_run(executable, &runs[i], contents, bitmaps);
+		restore_run(executable, &runs[i], contents, bitmaps, &moves);
 		contents += (uint64_t)runs[i].pages * IMAGE_PAGE;
 		bitmaps += (uint64_t)runs[i].pages * 8;
 	}

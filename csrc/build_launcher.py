@@ -40,6 +40,8 @@ LINKING = ["-Wl,-z,relro,-z,now,-z,noexecstack", "-Wl,--build-id=none", "-s"]
 RPATH = ["-Wl,--disable-new-dtags"]
 WRAPPED = ["-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free"]
 
+PIECE = 64 << 10
+
 # Which verbs start from which image; the last one serves all the rest.
 VERBS = {"small": ("state", "start", "kill", "delete"), "create": ("create",), "large": ("run", "exec")}
 
@@ -168,10 +170,17 @@ def write_images(out: Path, work: Path, library: str) -> None:
 
 
 def put(new: Path, out: Path) -> None:
-    """In one write(2): ext4 then keeps it in large pieces, which are faster to map (3 % of `state`)."""
+    """In pieces of 64 KiB, because ext4 keeps it in its cache as it was written.
+
+    In single pages it takes longer to map (`state` 0.70 instead of 0.46 ms); from pieces of 2 MiB more is mapped than is
+    used, which counts in the RSS (`exec` 11.0 instead of 7.6 MB).
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(f"{out}.new")
-    unfinished.write_bytes(new.read_bytes())
+    content = new.read_bytes()
+    with unfinished.open("wb", buffering=0) as file:
+        for start in range(0, len(content), PIECE):
+            file.write(content[start : start + PIECE])
     unfinished.chmod(0o755)
     unfinished.replace(out)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATHS = ("runtime", "spec", "build/lib", "tests", "conformance")
-OVER_THE_HELPER = ("tests/kernel/test_parent.py", "tests/kernel/test_session_keyring.py", "tests/unit/test_jsonio.py")
+OVER_THE_HELPER = ("tests/kernel/test_parent.py", "tests/kernel/test_session_keyring.py", "tests/properties/test_jsonio.py")
 
 
 def pytest_over(directory: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -60,7 +60,7 @@ def test_helper_under_sanitizers(sanitized: Path) -> None:
 
 
 def test_the_other_modules_under_sanitizers(sanitized: Path) -> None:
-    result = pytest_over(sanitized, "tests/unit/test_jsonio.py", "tests/unit/program", **sanitizer_settings())
+    result = pytest_over(sanitized, "tests/properties/test_jsonio.py", "tests/unit/program", **sanitizer_settings())
     assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
 
 

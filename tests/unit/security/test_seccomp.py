@@ -1,4 +1,4 @@
-"""compile_filter: what a profile means, case by case; the random cases are in test_seccomp_differential."""
+"""compile_filter: what a profile means, case by case; the random cases are in tests/properties."""
 
 from __future__ import annotations
 

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATHS = ("runtime", "spec", "build/lib", "tests", "conformance")
-OVER_THE_HELPER = ("tests/kernel/test_parent.py", "tests/kernel/test_session_keyring.py", "tests/properties/test_jsonio.py")
+OVER_THE_HELPER = (
+    "tests/kernel/test_parent.py",
+    "tests/kernel/test_session_keyring.py",
+    "tests/properties/test_jsonio.py",
+)
 
 
 def pytest_over(directory: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -172,8 +172,8 @@ def write_images(out: Path, work: Path, library: str) -> None:
 def put(new: Path, out: Path) -> None:
     """In pieces of 64 KiB, because ext4 keeps it in its cache as it was written.
 
-    In single pages it takes longer to map (`state` 0.70 instead of 0.46 ms); from pieces of 2 MiB more is mapped than is
-    used, which counts in the RSS (`exec` 11.0 instead of 7.6 MB).
+    In single pages it takes longer to map (`state` 0.70 instead of 0.46 ms); from pieces of 2 MiB more is mapped than
+    is used, which counts in the RSS (`exec` 11.0 instead of 7.6 MB).
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(f"{out}.new")

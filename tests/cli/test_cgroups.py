@@ -183,3 +183,26 @@ def test_without_a_cgroup_manager(runtime: Runtime, bundle: Bundle) -> None:
     runtime.wait_for(container_id, "stopped")
     runtime("kill", "--all", container_id, "KILL").ok()
     runtime("delete", container_id).ok()
+
+
+def test_a_cgroup_with_children_keeps_the_default_of_its_device_rules(
+    runtime: Runtime, bundle: Bundle, parent: str
+) -> None:
+    """Version 1's kernel answers `a` with EINVAL there: only what is different may be written."""
+    folder = V1 / "devices" / parent.strip("/")
+    folder.mkdir()
+    (folder / "devices.deny").write_text("a")
+    (folder / "devices.allow").write_text("c 1:3 rwm")
+    (folder / "devices.allow").write_text("b 8:20 rw")
+    child = folder / "child"
+    child.mkdir()
+    try:
+        bundle.config["linux"]["cgroupsPath"] = parent
+        runtime.create(bundle)
+        listed = (folder / "devices.list").read_text().splitlines()
+        assert "c 1:5 rwm" in listed
+        assert "b 8:20 rw" not in listed
+        runtime.clean_up()
+    finally:
+        if child.exists():  # runc removes it with its parent
+            child.rmdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import shutil
 import subprocess
@@ -106,6 +107,62 @@ def test_update_tells_systemd_and_the_kernel(runtime: Runtime, bundle: Bundle) -
     assert value_of(path, "pids", "pids.max") == "77"
     memory = value_of(path, "memory", "memory.max" if IS_V2 else "memory.limit_in_bytes")
     assert memory == str(96 << 20)
+
+
+def test_half_a_quota_is_told_whole(runtime: Runtime, bundle: Bundle) -> None:
+    """systemd keeps a percentage: of the period that there is, not of one that it takes for granted."""
+    bundle.linux["resources"]["cpu"] = {"quota": 20000, "period": 50000}
+    container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:halves")
+    wanted = {"CPUQuotaPerSecUSec": "500ms", "CPUQuotaPeriodUSec": "50ms"}
+    runtime("update", "--cpu-quota", "25000", container).ok()
+    assert show(unit, *wanted) == wanted
+    runtime("update", "--cpu-period", "100000", container).ok()
+    wanted = {"CPUQuotaPerSecUSec": "250ms", "CPUQuotaPeriodUSec": "100ms"}
+    assert show(unit, *wanted) == wanted
+
+
+def test_idle_and_idle_no_more(runtime: Runtime, bundle: Bundle) -> None:
+    """On version 1 systemd has no word for it."""
+    bundle.linux["resources"]["cpu"] = {"shares": 512}
+    container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:idle")
+    path = f"/system.slice/{unit}"
+    runtime("update", "--cpu-idle", "1", container).ok()
+    if IS_V2:
+        assert show(unit, "CPUWeight") == {"CPUWeight": "idle"}
+    systemctl("daemon-reload")
+    assert value_of(path, "cpu", "cpu.idle") == "1"
+    runtime("update", "--cpu-idle", "0", container).ok()
+    systemctl("daemon-reload")
+    assert value_of(path, "cpu", "cpu.idle") == "0"
+    if IS_V2:
+        assert show(unit, "CPUWeight") == {"CPUWeight": value_of(path, "cpu", "cpu.weight")}
+
+
+def test_no_other_process_at_all(runtime: Runtime, bundle: Bundle) -> None:
+    """A limit of none is one for the init, and systemd has it too; who held the unit open was in the way."""
+    bundle.linux["resources"]["pids"] = {"limit": 0}
+    _container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:none")
+    assert show(unit, "TasksMax") == {"TasksMax": "1"}
+    assert value_of(f"/system.slice/{unit}", "pids", "pids.max") == "1"
+    assert value_of(f"/system.slice/{unit}", "pids", "pids.current") == "1"
+
+
+def test_what_systemd_refuses_of_an_update_leaves_all_as_it_was(runtime: Runtime, bundle: Bundle) -> None:
+    """The files are written before: they are set back."""
+    container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:gone")
+    path = f"/system.slice/{unit}"
+    pids = value_of(path, "pids", "pids.max")
+    state = runtime.state_root / container / "state.json"
+    text = state.read_text()
+    document = json.loads(text)
+    document["cgroup"]["unit"] = "vmtest-no-such.scope"
+    state.write_text(json.dumps(document))
+    result = runtime("update", "--pids-limit", "77", container)
+    state.write_text(text)
+    assert result.status == 1
+    assert "change the unit vmtest-no-such.scope" in result.err
+    assert "set back: pids.max" in result.err
+    assert value_of(path, "pids", "pids.max") == pids
 
 
 def test_daemon_reload_takes_no_device_away_and_gives_none(runtime: Runtime, bundle: Bundle) -> None:

@@ -41,6 +41,17 @@ def remove(record: ContainerRecord) -> None:
     resctrl.remove(resctrl.from_json(record.rdt))
 
 
+def stats(record: ContainerRecord) -> dict[str, Any]:
+    """{} where resctrl is not mounted any more."""
+    from pyrunc.cgroups.resctrl_stats import read_rdt
+
+    try:
+        root = resctrl.mount_point()
+    except Unsupported:
+        return {}
+    return read_rdt(resctrl.from_json(record.rdt), root)
+
+
 def update(record: ContainerRecord, l3_cache_schema: str, mem_bw_schema: str, undo: Undo) -> ContainerRecord:
     """Other schemata for a running container; one that had none gets a class of its own, as with runc.
 

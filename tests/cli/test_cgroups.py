@@ -206,3 +206,24 @@ def test_a_cgroup_with_children_keeps_the_default_of_its_device_rules(
     finally:
         if child.exists():  # runc removes it with its parent
             child.rmdir()
+
+
+UNIFIED = V1 / "unified"
+
+
+@pytest.mark.skipif(
+    not (UNIFIED / "cgroup.controllers").exists() or "hugetlb" not in (UNIFIED / "cgroup.controllers").read_text(),
+    reason="no hybrid host with huge pages on version 2",
+)
+@pytest.mark.pyrunc_only("runc finds no controller for huge pages there")
+def test_a_hybrid_host_with_huge_pages_on_version_2(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """Controllers in both versions at once: each limit goes to the version that has it.  crun runs nothing there."""
+    size = next(path.name for path in UNIFIED.glob("*/hugetlb.*.max")).split(".")[1]
+    limit(bundle, pids={"limit": 42}, hugepageLimits=[{"pageSize": size, "limit": 1 << 30}])
+    container_id = runtime.run_detached(bundle)
+    assert (UNIFIED / container_id / f"hugetlb.{size}.max").read_text() == f"{1 << 30}\n"
+    assert (V1 / "pids" / container_id / "pids.max").read_text() == "42\n"
+    crun = ["/usr/bin/crun", "--root", str(tmp_path / "crun"), "run", "--bundle", str(bundle.path), runtime.new_id()]
+    result = runtime.raw(crun)
+    assert result.status != 0
+    assert "cgroups in hybrid mode not supported, drop all controllers from cgroupv2" in result.err

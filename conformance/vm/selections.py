@@ -27,7 +27,7 @@ SELECTIONS = {
     "systemd-v1": Selection((f"{INSIDE}/systemd_root.py",), init="systemd", cgroup="v1"),
     "systemd-user": Selection((f"{INSIDE}/systemd_user.py",), init="systemd", user="tester"),
     "plain": Selection(
-        (f"{INSIDE}/apparmor.py", "tests/cli/test_delete.py", "tests/cli/test_pause.py"),
+        (f"{INSIDE}/apparmor.py", f"{INSIDE}/oom_host.py", "tests/cli/test_delete.py", "tests/cli/test_pause.py"),
         leave_out=("tests/cli/test_pause.py::test_many_processes",),  # looks into version 1's freezer
     ),
     "rootless": Selection((f"{INSIDE}/rootless.py",), user="tester"),

@@ -110,10 +110,10 @@ def update_unit(cgroup: ContainerCgroup, resources: Resources, hierarchies: Sequ
     if not cgroup.unit:
         return False
     from pyrunc.cgroups import systemd
-    from pyrunc.cgroups.systemd_properties import limit_properties, weight_property
+    from pyrunc.cgroups.systemd_properties import AT_START, limit_properties, weight_property
 
     only_v2 = is_only_v2(hierarchies)
-    properties = [*limit_properties(resources, only_v2=only_v2)]
+    properties = [one for one in limit_properties(resources, only_v2=only_v2) if one[0] not in AT_START]
     cpu = cgroup.find("cpu")
     if only_v2 and cpu is not None and resources.cpu is not None and resources.cpu.idle == 0:
         properties.extend(weight_property(resources.cpu, cpu.path))

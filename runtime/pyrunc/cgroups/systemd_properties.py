@@ -36,6 +36,8 @@ SINCE = {
     "OOMPolicy": 253,  # of services it is older
     "MemoryZSwapMax": 253,
 }
+# What SetUnitProperties refuses, with all else in the call: bus_scope_set_property() of systemd.
+AT_START = ("OOMPolicy",)
 IDLE = ("CPUWeight", ("t", 0))  # CGROUP_WEIGHT_IDLE, "CPUWeight=idle"
 IDLE_SINCE = 252
 IO_WEIGHTS = range(10, 1001)

@@ -223,13 +223,19 @@ def oom_line(container_id: str) -> str:
     return f'{{"type":"oom","id":"{container_id}"{cause}}}'
 
 
-def test_out_of_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
-    bundle.linux["resources"]["memory"] = {"limit": 20 * MIB, "swap": 20 * MIB}
-    bundle.shell("while [ ! -e /go ]; do sleep 0.02; done; (tail /dev/zero); sleep 100")
+def eats_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path, script: str) -> tuple[str, Stream]:
+    """A container that runs the script once its events are read."""
+    bundle.shell(f"while [ ! -e /go ]; do sleep 0.02; done; {script}")
     container_id = runtime.run_detached(bundle)
     stream = Stream(runtime, tmp_path, "--interval", "100ms", container_id)
     wait_until(lambda: stream.lines("stats"))
     (bundle.rootfs / "go").touch()
+    return container_id, stream
+
+
+def test_out_of_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    bundle.linux["resources"]["memory"] = {"limit": 20 * MIB, "swap": 20 * MIB}
+    container_id, stream = eats_memory(runtime, bundle, tmp_path, "(tail /dev/zero); sleep 100")
     wait_until(lambda: stream.lines("oom"))
     assert set(stream.lines("oom")) == {oom_line(container_id)}
     runtime("delete", "--force", container_id).ok()
@@ -240,11 +246,7 @@ def test_out_of_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None
 def test_the_container_itself_dies_of_it(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     """The notice comes before the end of the stream; the stream ends although nobody deletes the container."""
     bundle.linux["resources"]["memory"] = {"limit": 20 * MIB, "swap": 20 * MIB}
-    bundle.shell("while [ ! -e /go ]; do sleep 0.02; done; exec tail /dev/zero")
-    container_id = runtime.run_detached(bundle)
-    stream = Stream(runtime, tmp_path, "--interval", "100ms", container_id)
-    wait_until(lambda: stream.lines("stats"))
-    (bundle.rootfs / "go").touch()
+    container_id, stream = eats_memory(runtime, bundle, tmp_path, "exec tail /dev/zero")
     assert stream.process.wait(10) == 0
     assert stream.lines("oom") == [oom_line(container_id)]
     assert runtime.state(container_id)["status"] == "stopped"
@@ -258,11 +260,7 @@ def test_the_limit_of_a_cgroup_above(runtime: Runtime, bundle: Bundle, tmp_path:
         (parent / "memory.limit_in_bytes").write_text(str(20 * MIB))
         (parent / "memory.memsw.limit_in_bytes").write_text(str(20 * MIB))
         bundle.linux["cgroupsPath"] = f"/{parent.name}/box"
-        bundle.shell("while [ ! -e /go ]; do sleep 0.02; done; exec tail /dev/zero")
-        container_id = runtime.run_detached(bundle)
-        stream = Stream(runtime, tmp_path, "--interval", "100ms", container_id)
-        wait_until(lambda: stream.lines("stats"))
-        (bundle.rootfs / "go").touch()
+        _container, stream = eats_memory(runtime, bundle, tmp_path, "exec tail /dev/zero")
         assert stream.process.wait(10) == 0
         assert {line.partition(',"cause')[2] for line in stream.lines("oom")} == {f'":"ancestor","cgroup":"{parent}"}}'}
     finally:

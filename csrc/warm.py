@@ -38,6 +38,7 @@ ocispec.defaults ocispec.features ocispec.spelling ocispec.state ocispec.writer 
 pyrunc.cgroups.resctrl pyrunc.container.rdt pyrunc.container.annotations pyrunc.security.seccomp_annotations
 pyrunc.container.host_facts pyrunc.container.host_checks pyrunc.container.odd_words pyrunc.kernel.netlink
 pyrunc.namespaces.devices pyrunc.process.listener ocispec.partial pyrunc.cgroups.device_transition
+pyrunc.cgroups.systemd_devices pyrunc.cgroups.resctrl_stats
 """
 
 # What create has no use for, either.

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from units import IS_V2, directories, is_known, memberships, show, systemctl, value_of
+from units import CGROUPS, IS_V2, directories, is_known, memberships, show, systemctl, value_of
+
+from pyrunc.kernel.bpf import attached_device_programs
+from pyrunc.kernel.files import open_directory
 
 if TYPE_CHECKING:
     from cli.bundle import Bundle
@@ -163,6 +166,27 @@ def test_what_systemd_refuses_of_an_update_leaves_all_as_it_was(runtime: Runtime
     assert "change the unit vmtest-no-such.scope" in result.err
     assert "set back: pids.max" in result.err
     assert value_of(path, "pids", "pids.max") == pids
+
+
+def test_an_update_leaves_devices_alone(runtime: Runtime, bundle: Bundle) -> None:
+    """A hook may have allowed one more since: neither we nor systemd write the rules again."""
+    container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:hooked")
+
+    def rules() -> list[str]:
+        if IS_V2:
+            with open_directory(str(directories(f"/system.slice/{unit}")[0])) as directory:
+                return [str(number) for number in attached_device_programs(directory)]
+        return value_of(f"/system.slice/{unit}", "devices", "devices.list").splitlines()
+
+    if not IS_V2:
+        (CGROUPS / "devices/system.slice" / unit / "devices.allow").write_text("c 10:183 rw")
+        assert "c 10:183 rw" in rules()
+    before = rules()
+    assert before
+    for number in ("33", "34", "35"):
+        runtime("update", "--pids-limit", number, "--memory", "99M", "--cpu-share", "77", container).ok()
+        assert rules() == before
+    assert runtime.state(container)["status"] == "running"
 
 
 def test_daemon_reload_takes_no_device_away_and_gives_none(runtime: Runtime, bundle: Bundle) -> None:

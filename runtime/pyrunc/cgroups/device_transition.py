@@ -29,14 +29,21 @@ DENIED_BEFORE = "the cgroup has children: what was denied before stays denied"
 def only_changes(cgroup: ContainerCgroup, writes: Sequence[Write]) -> list[Write]:
     """The writes, with those of device rules (devices.v1_writes) replaced by what they change here."""
     full = [write for write in writes if write.controller == CONTROLLER]
-    joined = cgroup.find(CONTROLLER)
-    if joined is None or not full:
+    present = rules_of(cgroup) if full else None
+    if present is None:
         return list(writes)
-    path = f"{joined.path}/devices.list"
-    with during(f"read {path}"):
-        present = parse_list(read_file(path).decode().splitlines())
     others = [write for write in writes if write.controller != CONTROLLER]
     return [*changes(present, full), *others]
+
+
+def rules_of(cgroup: ContainerCgroup) -> DeviceAccess | None:
+    """None without version 1's controller."""
+    joined = cgroup.find(CONTROLLER)
+    if joined is None:
+        return None
+    path = f"{joined.path}/devices.list"
+    with during(f"read {path}"):
+        return parse_list(read_file(path).decode().splitlines())
 
 
 def parse_list(lines: Iterable[str]) -> DeviceAccess:
@@ -61,11 +68,14 @@ def changes(present: DeviceAccess, full: Sequence[Write]) -> Iterator[Write]:
     elif present.allow:
         yield from full
     else:
-        yield from _differences(present.exceptions, dict([_parse(write.value) for write in exceptions]))
+        yield from differences(present.exceptions, dict([_parse(write.value) for write in exceptions]))
 
 
-def _differences(present: Exceptions, wanted: Exceptions) -> Iterator[Write]:
-    """A deny takes away from an exception that is spelled the same, and from no other (dev_exception_rm())."""
+def differences(present: Exceptions, wanted: Exceptions) -> Iterator[Write]:
+    """Where the default is to deny.
+
+    A deny takes away from an exception that is spelled the same, and from no other (dev_exception_rm()).
+    """
     for file, those, than in (("devices.allow", wanted, present), ("devices.deny", present, wanted)):
         for key, letters in those.items():
             more = set(letters) - set(than.get(key, ""))

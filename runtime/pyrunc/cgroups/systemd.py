@@ -206,8 +206,10 @@ def stop(unit: str, *, of_user: bool) -> None:
 
 def set_properties(cgroup: ContainerCgroup, properties: Sequence[Property]) -> None:
     """Until the next boot, as the unit itself.  Returns when systemd has written what comes of them."""
+    from pyrunc.cgroups.systemd_devices import DevicesKept  # update alone
+
     waiting_for = f"change the unit {cgroup.unit}"
-    with during(waiting_for), open_manager(of_user=cgroup.unit_of_user) as manager:
+    with during(waiting_for), open_manager(of_user=cgroup.unit_of_user) as manager, DevicesKept(cgroup):
         arguments = (cgroup.unit, True, _known(manager, properties))
         manager.call("SetUnitProperties", "sba(sv)", arguments, waiting_for)
         # It writes when it comes back to its event loop (manager_dispatch_cgroup_realize_queue), that is before it

@@ -37,7 +37,8 @@ pyrunc.commands.delete pyrunc.commands.kill pyrunc.commands.start pyrunc.command
 ocispec.defaults ocispec.features ocispec.spelling ocispec.state ocispec.writer ocispec.sections
 pyrunc.cgroups.resctrl pyrunc.container.rdt pyrunc.container.annotations pyrunc.security.seccomp_annotations
 pyrunc.container.host_facts pyrunc.container.host_checks pyrunc.container.odd_words pyrunc.kernel.netlink
-pyrunc.namespaces.devices pyrunc.process.listener ocispec.partial
+pyrunc.namespaces.devices pyrunc.process.listener ocispec.partial pyrunc.cgroups.device_transition
+pyrunc.cgroups.systemd_devices pyrunc.cgroups.resctrl_stats
 """
 
 # What create has no use for, either.

@@ -27,7 +27,7 @@ SELECTIONS = {
     "systemd-v1": Selection((f"{INSIDE}/systemd_root.py",), init="systemd", cgroup="v1"),
     "systemd-user": Selection((f"{INSIDE}/systemd_user.py",), init="systemd", user="tester"),
     "plain": Selection(
-        (f"{INSIDE}/apparmor.py", "tests/cli/test_delete.py", "tests/cli/test_pause.py"),
+        (f"{INSIDE}/apparmor.py", f"{INSIDE}/oom_host.py", "tests/cli/test_delete.py", "tests/cli/test_pause.py"),
         leave_out=("tests/cli/test_pause.py::test_many_processes",),  # looks into version 1's freezer
     ),
     "rootless": Selection((f"{INSIDE}/rootless.py",), user="tester"),
@@ -71,7 +71,15 @@ def script(selection: Selection) -> str:
     words = [f"{TOP}/build/venv/bin/python", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
     words += ["--junitxml=/run/vm-out/junit.xml", "-o", "junit_family=xunit2", *selection.tests]
     words += [f"--deselect={one}" for one in selection.leave_out]
-    return f"cd {shlex.quote(str(TOP))}; export PYTHONPATH={shlex.quote(path)} LANG=C.UTF-8; exec {shlex.join(words)}"
+    kind = "cgroup2fs" if selection.cgroup == "v2" else "tmpfs"  # of v1 each controller's hierarchy is mounted below
+    complaint = f"cgroups are not {selection.cgroup}"
+    lines = (
+        f'[ "$(stat -f -c %T /sys/fs/cgroup)" = {kind} ] || {{ echo "{complaint}"; exit 1; }}',
+        f"cd {shlex.quote(str(TOP))}",
+        f"export PYTHONPATH={shlex.quote(path)} LANG=C.UTF-8",
+        f"exec {shlex.join(words)}",
+    )
+    return "; ".join(lines)
 
 
 def read_junit(path: Path) -> tuple[dict[str, int], tuple[str, ...]]:

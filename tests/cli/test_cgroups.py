@@ -183,3 +183,47 @@ def test_without_a_cgroup_manager(runtime: Runtime, bundle: Bundle) -> None:
     runtime.wait_for(container_id, "stopped")
     runtime("kill", "--all", container_id, "KILL").ok()
     runtime("delete", container_id).ok()
+
+
+def test_a_cgroup_with_children_keeps_the_default_of_its_device_rules(
+    runtime: Runtime, bundle: Bundle, parent: str
+) -> None:
+    """Version 1's kernel answers `a` with EINVAL there: only what is different may be written."""
+    folder = V1 / "devices" / parent.strip("/")
+    folder.mkdir()
+    (folder / "devices.deny").write_text("a")
+    (folder / "devices.allow").write_text("c 1:3 rwm")
+    (folder / "devices.allow").write_text("b 8:20 rw")
+    child = folder / "child"
+    child.mkdir()
+    try:
+        bundle.config["linux"]["cgroupsPath"] = parent
+        runtime.create(bundle)
+        listed = (folder / "devices.list").read_text().splitlines()
+        assert "c 1:5 rwm" in listed
+        assert "b 8:20 rw" not in listed
+        runtime.clean_up()
+    finally:
+        if child.exists():  # runc removes it with its parent
+            child.rmdir()
+
+
+UNIFIED = V1 / "unified"
+
+
+@pytest.mark.skipif(
+    not (UNIFIED / "cgroup.controllers").exists() or "hugetlb" not in (UNIFIED / "cgroup.controllers").read_text(),
+    reason="no hybrid host with huge pages on version 2",
+)
+@pytest.mark.pyrunc_only("runc finds no controller for huge pages there")
+def test_a_hybrid_host_with_huge_pages_on_version_2(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """Controllers in both versions at once: each limit goes to the version that has it.  crun runs nothing there."""
+    size = next(path.name for path in UNIFIED.glob("*/hugetlb.*.max")).split(".")[1]
+    limit(bundle, pids={"limit": 42}, hugepageLimits=[{"pageSize": size, "limit": 1 << 30}])
+    container_id = runtime.run_detached(bundle)
+    assert (UNIFIED / container_id / f"hugetlb.{size}.max").read_text() == f"{1 << 30}\n"
+    assert (V1 / "pids" / container_id / "pids.max").read_text() == "42\n"
+    crun = ["/usr/bin/crun", "--root", str(tmp_path / "crun"), "run", "--bundle", str(bundle.path), runtime.new_id()]
+    result = runtime.raw(crun)
+    assert result.status != 0
+    assert "cgroups in hybrid mode not supported, drop all controllers from cgroupv2" in result.err

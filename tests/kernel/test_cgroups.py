@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from cgroup_members import Sandbox, wait_until
+from device_lists import RULES
 from ocispec.resources import BlockIO, Cpu, DeviceRule, HugepageLimit, Memory, Pids, Resources, ThrottleDevice
 from pyrunc.cgroups import fs
-from pyrunc.cgroups.apply import apply
+from pyrunc.cgroups.apply import apply, establish
+from pyrunc.cgroups.device_transition import only_changes
 from pyrunc.cgroups.join import emit_join
 from pyrunc.cgroups.layout import read_hierarchies, read_page_sizes
 from pyrunc.cgroups.place import ContainerCgroup, planned
@@ -399,6 +402,70 @@ def test_devices_list_is_in_the_listed_order(sandbox: Sandbox) -> None:
     assert len(sandbox.read("devices", "devices.list").splitlines()) == 11
 
 
+def test_devices_of_a_cgroup_with_children_change_by_the_difference(sandbox: Sandbox) -> None:
+    """The kernel answers `a` with EINVAL there."""
+    other = DeviceRule(allow=True, type="c", major=10, minor=229, access="rwm")
+    old = DeviceRule(allow=True, type="b", major=8, minor=20, access="rw")
+    limit(sandbox, sandbox.create(), Resources(devices=(old,)))
+    child = sandbox.directory("devices") / "child"
+    child.mkdir()
+    cgroup = sandbox.create()
+    plan = plan_resources(Resources(devices=(other,)), sandbox.hierarchies)
+    with pytest.raises(KernelError, match=r"write 'a' to devices\.deny: EINVAL"):
+        apply(cgroup, plan.writes)
+    assert establish(cgroup, plan) == []
+    listed = sandbox.read("devices", "devices.list").splitlines()
+    assert "c 10:229 rwm" in listed
+    assert "b 8:20 rw" not in listed
+    assert only_changes(cgroup, plan.writes) == []
+    # What a child had of it went with it.
+    assert "b 8:20 rw" not in (child / "devices.list").read_text()
+
+
+def takes_a_default(sandbox: Sandbox) -> bool:
+    """The kernel forgets a child that was removed somewhat later."""
+    try:
+        (sandbox.directory("devices") / "devices.allow").write_text("a")
+    except OSError as error:
+        if error.errno != EINVAL:
+            raise
+        return False
+    return True
+
+
+def test_from_any_device_rules_to_any_others(sandbox: Sandbox) -> None:
+    """Not the model's but the kernel's list, and its answers to writes."""
+    child = sandbox.directory("devices") / "child"
+    child.mkdir(parents=True)
+    cgroup = sandbox.create()
+    child.rmdir()
+    done = []
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(RULES, RULES)
+    def check(before: list[DeviceRule], after: list[DeviceRule]) -> None:
+        try:
+            lists = [plan_resources(Resources(devices=tuple(rules)), sandbox.hierarchies) for rules in (before, after)]
+        except ConfigError:
+            return
+        wait_until(lambda: takes_a_default(sandbox))
+        apply(cgroup, lists[1].writes)
+        wanted = sorted(sandbox.read("devices", "devices.list").splitlines())
+        apply(cgroup, lists[0].writes)
+        if lists[0].writes[0] == lists[1].writes[0] and lists[0].writes[0].file == "devices.deny":
+            child.mkdir()  # now `a` would be refused
+            done.append(True)
+        try:
+            establish(cgroup, lists[1])
+        finally:
+            if child.exists():
+                child.rmdir()
+        assert sorted(sandbox.read("devices", "devices.list").splitlines()) == wanted, (before, after)
+
+    check()
+    assert len(done) > 20
+
+
 def test_a_device_that_is_not_allowed_cannot_be_opened(sandbox: Sandbox, tmp_path: Path) -> None:
     kmsg, null = tmp_path / "kmsg", tmp_path / "null"
     os.mknod(kmsg, 0o600 | 0o020000, os.makedev(1, 11))
@@ -465,7 +532,8 @@ import os, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 from ocispec.resources import Pids, Resources
 from pyrunc.cgroups import fs
-from pyrunc.cgroups.apply import apply
+from pyrunc.cgroups.apply import apply, establish
+from pyrunc.cgroups.device_transition import only_changes
 from pyrunc.cgroups.layout import read_hierarchies
 from pyrunc.cgroups.resources import plan_resources
 from pyrunc.errors import PyruncError

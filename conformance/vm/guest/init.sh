@@ -33,6 +33,9 @@ done
 $b mkdir -p /new/run/vm; $b cp -a /job/. /new/run/vm/
 $b mount -t securityfs securityfs /sys/kernel/security
 
+# A machine that is a container itself: systemd would take the guest for one, and read no kernel command line.
+$b rm -f /new/.dockerenv
+
 # A user with subordinate ids, and nothing that this machine's own accounts have.
 echo "tester:x:4242:4242::/home/tester:/bin/sh" >>/new/etc/passwd
 echo "tester:x:4242:" >>/new/etc/group

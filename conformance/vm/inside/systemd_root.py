@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from units import IS_V2, directories, is_known, memberships, show, systemctl, value_of
+from units import CGROUPS, IS_V2, directories, is_known, memberships, show, systemctl, value_of
+
+from pyrunc.kernel.bpf import attached_device_programs
+from pyrunc.kernel.files import open_directory
 
 if TYPE_CHECKING:
     from cli.bundle import Bundle
@@ -106,6 +110,83 @@ def test_update_tells_systemd_and_the_kernel(runtime: Runtime, bundle: Bundle) -
     assert value_of(path, "pids", "pids.max") == "77"
     memory = value_of(path, "memory", "memory.max" if IS_V2 else "memory.limit_in_bytes")
     assert memory == str(96 << 20)
+
+
+def test_half_a_quota_is_told_whole(runtime: Runtime, bundle: Bundle) -> None:
+    """systemd keeps a percentage: of the period that there is, not of one that it takes for granted."""
+    bundle.linux["resources"]["cpu"] = {"quota": 20000, "period": 50000}
+    container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:halves")
+    wanted = {"CPUQuotaPerSecUSec": "500ms", "CPUQuotaPeriodUSec": "50ms"}
+    runtime("update", "--cpu-quota", "25000", container).ok()
+    assert show(unit, *wanted) == wanted
+    runtime("update", "--cpu-period", "100000", container).ok()
+    wanted = {"CPUQuotaPerSecUSec": "250ms", "CPUQuotaPeriodUSec": "100ms"}
+    assert show(unit, *wanted) == wanted
+
+
+def test_idle_and_idle_no_more(runtime: Runtime, bundle: Bundle) -> None:
+    """On version 1 systemd has no word for it."""
+    bundle.linux["resources"]["cpu"] = {"shares": 512}
+    container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:idle")
+    path = f"/system.slice/{unit}"
+    runtime("update", "--cpu-idle", "1", container).ok()
+    if IS_V2:
+        assert show(unit, "CPUWeight") == {"CPUWeight": "idle"}
+    systemctl("daemon-reload")
+    assert value_of(path, "cpu", "cpu.idle") == "1"
+    runtime("update", "--cpu-idle", "0", container).ok()
+    systemctl("daemon-reload")
+    assert value_of(path, "cpu", "cpu.idle") == "0"
+    if IS_V2:
+        assert show(unit, "CPUWeight") == {"CPUWeight": value_of(path, "cpu", "cpu.weight")}
+
+
+def test_no_other_process_at_all(runtime: Runtime, bundle: Bundle) -> None:
+    """A limit of none is one for the init, and systemd has it too; who held the unit open was in the way."""
+    bundle.linux["resources"]["pids"] = {"limit": 0}
+    _container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:none")
+    assert show(unit, "TasksMax") == {"TasksMax": "1"}
+    assert value_of(f"/system.slice/{unit}", "pids", "pids.max") == "1"
+    assert value_of(f"/system.slice/{unit}", "pids", "pids.current") == "1"
+
+
+def test_what_systemd_refuses_of_an_update_leaves_all_as_it_was(runtime: Runtime, bundle: Bundle) -> None:
+    """The files are written before: they are set back."""
+    container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:gone")
+    path = f"/system.slice/{unit}"
+    pids = value_of(path, "pids", "pids.max")
+    state = runtime.state_root / container / "state.json"
+    text = state.read_text()
+    document = json.loads(text)
+    document["cgroup"]["unit"] = "vmtest-no-such.scope"
+    state.write_text(json.dumps(document))
+    result = runtime("update", "--pids-limit", "77", container)
+    state.write_text(text)
+    assert result.status == 1
+    assert "change the unit vmtest-no-such.scope" in result.err
+    assert "set back: pids.max" in result.err
+    assert value_of(path, "pids", "pids.max") == pids
+
+
+def test_an_update_leaves_devices_alone(runtime: Runtime, bundle: Bundle) -> None:
+    """A hook may have allowed one more since: neither we nor systemd write the rules again."""
+    container, unit, _pid = made(runtime, bundle, "system.slice:vmtest:hooked")
+
+    def rules() -> list[str]:
+        if IS_V2:
+            with open_directory(str(directories(f"/system.slice/{unit}")[0])) as directory:
+                return [str(number) for number in attached_device_programs(directory)]
+        return value_of(f"/system.slice/{unit}", "devices", "devices.list").splitlines()
+
+    if not IS_V2:
+        (CGROUPS / "devices/system.slice" / unit / "devices.allow").write_text("c 10:183 rw")
+        assert "c 10:183 rw" in rules()
+    before = rules()
+    assert before
+    for number in ("33", "34", "35"):
+        runtime("update", "--pids-limit", number, "--memory", "99M", "--cpu-share", "77", container).ok()
+        assert rules() == before
+    assert runtime.state(container)["status"] == "running"
 
 
 def test_daemon_reload_takes_no_device_away_and_gives_none(runtime: Runtime, bundle: Bundle) -> None:

@@ -23,7 +23,17 @@ V1_MEMORY_LIMIT = "memory.limit_in_bytes"
 
 def establish(cgroup: ContainerCgroup, plan: ResourcePlan) -> list[str]:
     """All that a new cgroup is to have before a process is in it.  Returns and raises as `apply`."""
-    skipped = apply(cgroup, plan.writes)
+    writes: Sequence[Write] = plan.writes
+    devices = cgroup.find("devices")
+    if devices is not None and (cgroup.unit or devices.path not in cgroup.made):
+        from pyrunc.cgroups.device_transition import only_changes  # few have rules before us
+
+        writes = only_changes(cgroup, writes)
+    if cgroup.unit:
+        from pyrunc.cgroups.systemd import with_room
+
+        writes = with_room(writes)
+    skipped = apply(cgroup, writes)
     if plan.device_program is not None:
         from pyrunc.cgroups.device_filter import set_device_program  # version 2
 

@@ -38,6 +38,7 @@ TIMEOUT_SECONDS = 30.0  # runc's, for a job
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 SYSTEMD, MANAGER_PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 MANAGER = "org.freedesktop.systemd1.Manager"
+PROPERTIES = "org.freedesktop.DBus.Properties"
 JOB_REMOVED = f"type='signal',sender='{SYSTEMD}',path='{MANAGER_PATH}',interface='{MANAGER}',member='JobRemoved'"
 _AUTHENTICATION = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"
 _MOST_LINE = 1024
@@ -104,6 +105,7 @@ class Manager:
         self._serial = 0
         self._received = bytearray()
         self._removed: dict[str, str] = {}  # job -> result
+        self._version: str | None = None
         self._end = monotonic() + TIMEOUT_SECONDS
         self._poll = poll()
         self._poll.register(socket.number, POLLIN)
@@ -125,10 +127,22 @@ class Manager:
     def __exit__(self, *_error: object) -> None:
         self._socket.close()
 
-    def call(self, member: str, signature: str, arguments: Sequence[object], waiting_for: str) -> Message:
+    def version(self) -> str:
+        """As systemd has it; asked once."""
+        if self._version is None:
+            answer = self.call("Get", "ss", (MANAGER, "Version"), "tell its version", interface=PROPERTIES)
+            signature, value = body_of(answer, "v")[0]
+            if signature != "s":
+                raise ProtocolError(f"D-Bus: systemd's version is of type {signature!r}")
+            self._version = value
+        return self._version
+
+    def call(
+        self, member: str, signature: str, arguments: Sequence[object], waiting_for: str, *, interface: str = MANAGER
+    ) -> Message:
         """The answer.  Raises BusError with the error's name, ProtocolError after the time-out."""
         serial = self._next_serial()
-        self._send(encode_call(serial, (self._destination, MANAGER_PATH, MANAGER), member, signature, arguments))
+        self._send(encode_call(serial, (self._destination, MANAGER_PATH, interface), member, signature, arguments))
         while True:
             message = self._receive(waiting_for)
             if message.reply_serial != serial:

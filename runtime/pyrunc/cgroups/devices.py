@@ -2,7 +2,8 @@
 
 The rules are applied in the listed order to "deny everything"; what the runtime itself promises (the default devices)
 comes last, as in runc.  The kernel's own devices.deny removes only an exception spelled the same, so `allow c 1:3` and
-then `deny c *:*` would leave 1:3 allowed: the list is worked out here and the result is written.
+then `deny c *:*` would leave 1:3 allowed: the list is worked out here and the result is written; where there are
+rules before us, what it changes (device_transition.py).
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def work_out(rules: Sequence[DeviceRule]) -> DeviceAccess:
 
 
 def v1_writes(rules: Sequence[DeviceRule]) -> Iterator[Write]:
-    """For a cgroup of any state: first everything, then the exceptions, each on its own as the files want it."""
+    """For a cgroup without children: first everything, then the exceptions, each on its own as the files want it."""
     access = work_out(rules)
     first, then = ("devices.allow", "devices.deny") if access.allow else ("devices.deny", "devices.allow")
     yield Write("devices", first, "a", PLACE)
@@ -110,7 +111,7 @@ def _replay(rules: Sequence[DeviceRule], *, keeps_allowing: bool) -> DeviceAcces
         major = ANY if rule.major is None else rule.major
         minor = ANY if rule.minor is None else rule.minor
         kinds = ("c", "b") if rule.type in ("", "a") else (rule.type,)
-        letters = _ordered(set(rule.access))
+        letters = ordered(set(rule.access))
         if len(kinds) == 2 and (major, minor, letters) == (ANY, ANY, EVERYTHING):
             access.allow = rule.allow and keeps_allowing
             access.exceptions = dict.fromkeys(WHOLE_KINDS, EVERYTHING) if rule.allow and not keeps_allowing else {}
@@ -126,13 +127,13 @@ def _apply(access: DeviceAccess, key: Key, letters: str, place: str, *, allow: b
     """One rule: against the default it adds an exception, with the default it takes exceptions away."""
     exceptions = access.exceptions
     if allow != access.allow:
-        exceptions[key] = _ordered(set(exceptions.get(key, "")) | set(letters))
+        exceptions[key] = ordered(set(exceptions.get(key, "")) | set(letters))
         return
     for other in list(exceptions):
         if _covers(key, other):
             left = set(exceptions[other]) - set(letters)
             if left:
-                exceptions[other] = _ordered(left)
+                exceptions[other] = ordered(left)
             else:
                 del exceptions[other]
         elif _overlaps(key, other) and set(exceptions[other]) & set(letters):
@@ -147,5 +148,6 @@ def _overlaps(one: Key, other: Key) -> bool:
     return one[0] == other[0] and all(a == b or ANY in (a, b) for a, b in zip(one[1:], other[1:], strict=True))
 
 
-def _ordered(letters: set[str]) -> str:
+def ordered(letters: set[str]) -> str:
+    """A part of `rwm`, as the kernel lists it."""
     return "".join(letter for letter in EVERYTHING if letter in letters)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ocispec.resources import Resources
     from pyrunc.cgroups.systemd_names import ScopeName
     from pyrunc.cgroups.systemd_properties import Property
+    from pyrunc.cgroups.writes import Write
     from pyrunc.kernel.host import CgroupHierarchy, Host
 
 CGROUPFS, SYSTEMD, DISABLED = "cgroupfs", "systemd", "disabled"
@@ -77,6 +78,15 @@ def create(hierarchies: Sequence[CgroupHierarchy], wanted: CgroupPlan, holder: C
     return fs.create(hierarchies, paths, optional=wanted.cgroup.optional)
 
 
+def settle(cgroup: ContainerCgroup, writes: Sequence[Write]) -> None:
+    """Its process is in it: limits that left room for whoever held the unit open are now as they were asked for."""
+    if cgroup.unit:
+        from pyrunc.cgroups.apply import apply
+        from pyrunc.cgroups.systemd import needs_room
+
+        apply(cgroup, [write for write in writes if needs_room(write)])
+
+
 def remove(cgroup: ContainerCgroup) -> None:
     if cgroup.unit:
         from pyrunc.cgroups import systemd
@@ -96,13 +106,17 @@ def attacher(cgroup: ContainerCgroup) -> Callable[[int], None] | None:
 
 
 def update_unit(cgroup: ContainerCgroup, resources: Resources, hierarchies: Sequence[CgroupHierarchy]) -> bool:
-    """Tell systemd of other limits; whether it then may have rounded what is in the files."""
+    """Tell systemd of other limits, which are in the files; whether it then may have rounded what is there."""
     if not cgroup.unit:
         return False
     from pyrunc.cgroups import systemd
-    from pyrunc.cgroups.systemd_properties import limit_properties
+    from pyrunc.cgroups.systemd_properties import AT_START, limit_properties, weight_property
 
-    properties = tuple(limit_properties(resources, only_v2=is_only_v2(hierarchies)))
+    only_v2 = is_only_v2(hierarchies)
+    properties = [one for one in limit_properties(resources, only_v2=only_v2) if one[0] not in AT_START]
+    cpu = cgroup.find("cpu")
+    if only_v2 and cpu is not None and resources.cpu is not None and resources.cpu.idle == 0:
+        properties.extend(weight_property(resources.cpu, cpu.path))
     if properties:
         systemd.set_properties(cgroup, properties)
     return bool(properties)

@@ -120,6 +120,11 @@ def remove_directory(path: str) -> None:
                 raise
 
 
+def read_schemata(path: str) -> str:
+    with during(f"linux.intelRdt: read {path}/schemata"):
+        return read_file(f"{path}/schemata").decode()
+
+
 def write_schemata(path: str, text: str, root: str) -> None:
     try:
         write_file(f"{path}/schemata", text)

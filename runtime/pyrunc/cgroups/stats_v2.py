@@ -27,6 +27,11 @@ IO_KEYS = {
     "wbytes": ("ioServiceBytesRecursive", "Write"),
     "rios": ("ioServicedRecursive", "Read"),
     "wios": ("ioServicedRecursive", "Write"),
+    # blk-iocost, in microseconds; runc prints none of these
+    "cost.usage": ("ioCostUsage", "Count"),
+    "cost.wait": ("ioCostWait", "Count"),
+    "cost.indebt": ("ioCostIndebt", "Count"),
+    "cost.indelay": ("ioCostIndelay", "Count"),
 }
 
 
@@ -92,7 +97,7 @@ def io(path: str) -> dict[str, Any]:
 
 def io_entries(text: str | None) -> dict[str, Any]:
     """Lines `8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`."""
-    found: dict[str, Any] = {"ioServiceBytesRecursive": [], "ioServicedRecursive": []}
+    found: dict[str, Any] = {name: [] for name, _operation in IO_KEYS.values()}
     for line in (text or "").splitlines():
         device, *pairs = line.split()
         major, _colon, minor = device.partition(":")

@@ -10,16 +10,19 @@ import posix
 from errno import ENOENT
 
 from ocispec.record import replace
+from pyrunc import log
 from pyrunc.cgroups import fs
 from pyrunc.cgroups.dbus import open_manager
 from pyrunc.cgroups.dbus_message import body_of
 from pyrunc.cgroups.place import ContainerCgroup, is_only_v2, planned
+from pyrunc.cgroups.systemd_properties import parse_version, since
+from pyrunc.cgroups.writes import Write
 from pyrunc.errors import BusError, ConfigError, StateError, UsageError, during
 from pyrunc.kernel.files import exists, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pyrunc.cgroups.dbus import Manager
     from pyrunc.cgroups.systemd_names import ScopeName
@@ -97,12 +100,23 @@ def create(
     """Start the scope with the process `holder` in it.  Raises StateError when there is such a unit already."""
     with during("unable to apply cgroup configuration"):
         with open_manager(of_user=scope.of_user) as manager:
-            _start(manager, scope.unit, [*properties, ("PIDs", ("au", [holder]))])
+            _start(manager, scope.unit, [*_known(manager, properties), ("PIDs", ("au", [holder]))])
         try:
             return _find(hierarchies, scope, holder)
         except BaseException:
             stop(scope.unit, of_user=scope.of_user)
             raise
+
+
+def _known(manager: Manager, properties: Sequence[Property]) -> list[Property]:
+    """Those that this systemd has; for the others there are the files of the cgroup alone."""
+    if not any(since(one) for one in properties):
+        return list(properties)
+    version = parse_version(manager.version())
+    for one in properties:
+        if since(one) > version:
+            log.debug(f"systemd {version} is not told of {one[0]}, which came with {since(one)}")
+    return [one for one in properties if since(one) <= version]
 
 
 def _start(manager: Manager, unit: str, properties: Sequence[Property]) -> None:
@@ -149,6 +163,16 @@ def _find(hierarchies: Sequence[CgroupHierarchy], scope: ScopeName, holder: int)
     return _as_unit(cgroup, scope)
 
 
+def needs_room(write: Write) -> bool:
+    """A limit of one process is met already by the one that holds the unit open: no other could be started in it."""
+    return (write.file, write.value) == ("pids.max", "1")
+
+
+def with_room(writes: Iterable[Write]) -> list[Write]:
+    """For as long as the unit is held open; `drivers.settle` ends it."""
+    return [Write(one.controller, one.file, "2", one.place) if needs_room(one) else one for one in writes]
+
+
 def path_of(memberships: str) -> str:
     """The path in the hierarchy that is systemd's own, of the content of /proc/PID/cgroup."""
     found = ""
@@ -182,9 +206,12 @@ def stop(unit: str, *, of_user: bool) -> None:
 
 def set_properties(cgroup: ContainerCgroup, properties: Sequence[Property]) -> None:
     """Until the next boot, as the unit itself.  Returns when systemd has written what comes of them."""
+    from pyrunc.cgroups.systemd_devices import DevicesKept  # update alone
+
     waiting_for = f"change the unit {cgroup.unit}"
-    with during(waiting_for), open_manager(of_user=cgroup.unit_of_user) as manager:
-        manager.call("SetUnitProperties", "sba(sv)", (cgroup.unit, True, properties), waiting_for)
+    with during(waiting_for), open_manager(of_user=cgroup.unit_of_user) as manager, DevicesKept(cgroup):
+        arguments = (cgroup.unit, True, _known(manager, properties))
+        manager.call("SetUnitProperties", "sba(sv)", arguments, waiting_for)
         # It writes when it comes back to its event loop (manager_dispatch_cgroup_realize_queue), that is before it
         # answers another call.
         manager.call("GetUnit", "s", (cgroup.unit,), waiting_for)

@@ -7,9 +7,10 @@ property for, or rounds, is written to the files as without it.  A property is (
 from __future__ import annotations
 
 from pyrunc.cgroups.devices import ANY, EVERYTHING, WHOLE_KINDS, work_out
-from pyrunc.cgroups.v2 import convert_shares, convert_swap
+from pyrunc.cgroups.v2 import convert_io_weight, convert_shares, convert_swap
 from pyrunc.cgroups.variant_text import parse_variant
-from pyrunc.errors import ConfigError
+from pyrunc.errors import ConfigError, during
+from pyrunc.kernel.files import read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,18 +28,48 @@ DEFAULT_PERIOD = 100_000  # microseconds
 # systemd keeps a percentage of a CPU: rounded up to it, so that the container may set what it was promised.
 _PERCENT = 10_000
 _MICROSECONDS = 1_000_000
+# The version of systemd that a scope's property came with: its NEWS.  An older one refuses the whole unit for it.
+SINCE = {
+    "CPUQuotaPeriodUSec": 242,
+    "AllowedCPUs": 244,
+    "AllowedMemoryNodes": 244,
+    "OOMPolicy": 253,  # of services it is older
+    "MemoryZSwapMax": 253,
+}
+# What SetUnitProperties refuses, with all else in the call: bus_scope_set_property() of systemd.
+AT_START = ("OOMPolicy",)
+IDLE = ("CPUWeight", ("t", 0))  # CGROUP_WEIGHT_IDLE, "CPUWeight=idle"
+IDLE_SINCE = 252
+IO_WEIGHTS = range(10, 1001)
 _NODES = {"c": "char", "b": "block"}
 _MOST_CPUS = 8192
 
 
 def scope_properties(scope: ScopeName) -> Iterator[Property]:
-    """What makes it a container's scope: runc's list."""
+    """What makes it a container's scope: runc's list.
+
+    And its policy: one process that was killed for memory is the container's business, no reason to stop the scope
+    (systemd.scope(5), since 253).
+    """
     yield "Description", ("s", f"libcontainer container {scope.name}")
     yield "Slice", ("s", scope.slice)
     yield "Delegate", ("b", True)
     for controller in ("Memory", "CPU", "IO", "Tasks"):
         yield f"{controller}Accounting", ("b", True)
     yield "DefaultDependencies", ("b", False)
+    yield "OOMPolicy", ("s", "continue")
+
+
+def since(wanted: Property) -> int:
+    """The first version of systemd that takes it; 0: all that we know of."""
+    return IDLE_SINCE if wanted == IDLE else SINCE.get(wanted[0], 0)
+
+
+def parse_version(text: str) -> int:
+    """The manager's property Version: `252.38-1~deb12u1`, `v255-rc1`, `239 (239-82.el8)`; 0 for what is no version."""
+    digits = text.removeprefix("v")
+    rest = digits.lstrip("0123456789")
+    return int(digits[: len(digits) - len(rest)] or 0)
 
 
 def limit_properties(resources: Resources | None, *, only_v2: bool) -> Iterator[Property]:
@@ -49,10 +80,13 @@ def limit_properties(resources: Resources | None, *, only_v2: bool) -> Iterator[
         yield from (_memory if only_v2 else _memory_v1)(resources.memory)
     if resources.cpu is not None:
         yield from _cpu(resources.cpu, only_v2=only_v2)
-    if resources.pids is not None and resources.pids.limit:
-        yield "TasksMax", ("t", _amount(resources.pids.limit))
-    if resources.block_io is not None and resources.block_io.weight and not only_v2:
-        yield "BlockIOWeight", ("t", resources.block_io.weight)
+    if resources.pids is not None and resources.pids.limit is not None:
+        yield "TasksMax", ("t", _amount(resources.pids.limit or 1))  # 0 as it is written: v1.pids_writes
+    weight = resources.block_io.weight if resources.block_io is not None else None
+    if weight and not only_v2:
+        yield "BlockIOWeight", ("t", weight)
+    elif weight is not None and weight in IO_WEIGHTS:  # another is refused by the file
+        yield "IOWeight", ("t", convert_io_weight(weight))
     yield from _unified(resources.unified or {})
 
 
@@ -72,13 +106,22 @@ def _memory_v1(memory: Memory) -> Iterator[Property]:
 
 
 def _cpu(cpu: Cpu, *, only_v2: bool) -> Iterator[Property]:
-    if cpu.shares and not (only_v2 and cpu.idle):
+    if only_v2 and cpu.idle:
+        yield IDLE
+    elif cpu.shares:
         yield ("CPUWeight", ("t", convert_shares(cpu.shares))) if only_v2 else ("CPUShares", ("t", cpu.shares))
     yield from _quota(cpu.quota or 0, cpu.period or 0)
     if only_v2:  # systemd has no cpuset on version 1
         for name, cpus in (("AllowedCPUs", cpu.cpus), ("AllowedMemoryNodes", cpu.mems)):
             if cpus:
                 yield name, ("ay", bit_mask(cpus))
+
+
+def weight_property(cpu: Cpu, path: str) -> Iterator[Property]:
+    """For one that is idle no more: systemd would make it so again.  `path` is that of the cpu controller."""
+    if not cpu.shares:
+        with during(f"read {path}/cpu.weight"):
+            yield "CPUWeight", ("t", int(read_file(f"{path}/cpu.weight")))
 
 
 def _quota(quota: int, period: int) -> Iterator[Property]:
@@ -99,11 +142,16 @@ def _unified(unified: Mapping[str, str]) -> Iterator[Property]:
         ("memory.min", "MemoryMin"),
         ("memory.max", "MemoryMax"),
         ("memory.swap.max", "MemorySwapMax"),
+        ("memory.zswap.max", "MemoryZSwapMax"),
         ("pids.max", "TasksMax"),
         ("cpu.weight", "CPUWeight"),
     ):
         if file in unified:
             yield name, ("t", _unified_number(file, unified[file]))
+    if unified.get("cpu.idle", "").strip() == "1":
+        yield IDLE
+    if "memory.oom.group" in unified:
+        yield "OOMPolicy", ("s", "kill" if unified["memory.oom.group"].strip() == "1" else "continue")
     for file, name in (("cpuset.cpus", "AllowedCPUs"), ("cpuset.mems", "AllowedMemoryNodes")):
         if unified.get(file, "").strip():
             yield name, ("ay", bit_mask(unified[file].strip()))

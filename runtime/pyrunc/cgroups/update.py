@@ -18,7 +18,7 @@ from pyrunc.kernel.files import exists, read_file, write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ocispec.resources import Memory, Resources
     from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 LEFT_ALONE = "update leaves them alone"
 # Files of a line for each device or interface: what to write for one that has no line (no limit, the default weight).
 RESET = {
+    "io.latency": "{key} target=max",
     "io.max": "{key} rbps=max wbps=max riops=max wiops=max",
     "io.bfq.weight": "{key} default",
+    "io.weight": "{key} default",
+    "misc.max": "{key} max",
     "blkio.bfq.weight_device": "{key} default",
     "blkio.weight_device": "{key} 0",
     "blkio.leaf_weight_device": "{key} 0",
@@ -50,11 +53,14 @@ def update(
     resources: Resources,
     hierarchies: Sequence[CgroupHierarchy],
     page_sizes: Sequence[str] = (),
+    also: Callable[[Resources], bool] | None = None,
 ) -> list[str]:
     """What could not be done for a reason comes back, a line each.
 
-    Raises ConfigError for what cannot be expressed or is refused beforehand, KernelError for what the kernel refuses;
-    then the limits are what they were.
+    `also` is what else belongs to it, done after the files; it is given the limits with what they take over from those
+    that are there.  True: it has rounded what was written, which is then written again.
+    Raises ConfigError for what cannot be expressed or is refused beforehand, KernelError for what the kernel refuses,
+    and what `also` does; then the limits are what they were.
     """
     memory = cgroup.find("memory")
     if memory is not None and memory.version == 2 and resources.memory is not None:
@@ -64,6 +70,8 @@ def update(
     writer = _Updater(cgroup)
     try:
         skipped = writer.write_all(plan.writes)
+        if also is not None and also(wanted):
+            Writer(cgroup).write_all(plan.writes)
     except BaseException as error:
         report = writer.set_back()
         if isinstance(error, PyruncError):
@@ -88,14 +96,26 @@ def check_usage(joined: JoinedHierarchy, memory: Memory) -> None:
 
 
 def _with_quota(cgroup: ContainerCgroup, resources: Resources) -> Resources:
-    """Version 2 has one file for quota and period: a new period alone must not lose the quota."""
+    """Quota and period are one file in version 2 and one percentage for systemd: one alone must not lose the other."""
     joined = cgroup.find("cpu")
     cpu = resources.cpu
-    if joined is None or joined.version == 1 or cpu is None or cpu.quota or not cpu.period:
+    if joined is None or cpu is None or bool(cpu.quota) == bool(cpu.period):
         return resources
-    with during(f"read {joined.path}/cpu.max"):
-        quota = read_file(f"{joined.path}/cpu.max").split()[0]
-    return resources if quota == b"max" else replace(resources, cpu=replace(cpu, quota=int(quota)))
+    if joined.version == 1 and not cgroup.unit:
+        return resources
+    quota, period = _quota_of(joined)
+    return replace(resources, cpu=replace(cpu, quota=cpu.quota or quota, period=cpu.period or period))
+
+
+def _quota_of(joined: JoinedHierarchy) -> tuple[int | None, int]:
+    """Microseconds; None is no limit."""
+    files = ("cpu.max",) if joined.version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    words: list[bytes] = []
+    for file in files:
+        with during(f"read {joined.path}/{file}"):
+            words += read_file(f"{joined.path}/{file}").split()
+    quota, period = words
+    return (None if quota in (b"max", b"-1") else int(quota)), int(period)
 
 
 def _with_memory_limit(cgroup: ContainerCgroup, resources: Resources) -> Resources:
@@ -168,6 +188,8 @@ def value_before(content: str, write: Write) -> str:
     """What to write to have again what the file said; "" when there is nothing to be said."""
     if write.file == "memory.oom_control":
         return content.split()[1]  # "oom_kill_disable 0"
+    if write.file.startswith("cpuset.") and not content.strip():
+        return "\n"  # all that the cgroup above has; nothing at all would not reach the kernel
     if write.file not in RESET or " " not in write.value:
         first, _newline, more = content.strip().partition("\n")
         return first.removeprefix("default ") if not more or first.startswith("default ") else ""

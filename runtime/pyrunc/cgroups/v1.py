@@ -85,16 +85,7 @@ def cpu_writes(cpu: Cpu) -> Iterator[Write]:
     if cpu.period:
         yield Write("cpu", "cpu.cfs_period_us", str(cpu.period), f"{place}.period", postpone=(EINVAL,))
     if cpu.burst is not None:
-        old_kernel = "this kernel has no cpu.cfs_burst_us"
-        yield Write(
-            "cpu",
-            "cpu.cfs_burst_us",
-            str(cpu.burst),
-            f"{place}.burst",
-            tolerate=(ENOENT,),
-            because=old_kernel,
-            postpone=(EINVAL,),
-        )
+        yield burst_write("cpu.cfs_burst_us", cpu.burst)
     if cpu.quota:
         yield Write("cpu", "cpu.cfs_quota_us", str(cpu.quota), f"{place}.quota", postpone=(EINVAL,))
     if cpu.idle:
@@ -103,6 +94,19 @@ def cpu_writes(cpu: Cpu) -> Iterator[Write]:
         yield Write("cpu", "cpu.rt_period_us", str(cpu.realtime_period), f"{place}.realtimePeriod", postpone=(EINVAL,))
     if cpu.realtime_runtime:
         yield Write("cpu", "cpu.rt_runtime_us", str(cpu.realtime_runtime), f"{place}.realtimeRuntime")
+
+
+def burst_write(file: str, burst: int) -> Write:
+    """In both versions at most the quota, hence once more after it."""
+    return Write(
+        "cpu",
+        file,
+        str(burst),
+        f"{PLACE}.cpu.burst",
+        tolerate=(ENOENT,),
+        because=f"this kernel has no {file}",
+        postpone=(EINVAL,),
+    )
 
 
 def pids_writes(pids: Pids) -> Iterator[Write]:

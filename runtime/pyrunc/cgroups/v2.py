@@ -8,6 +8,7 @@ from __future__ import annotations
 from errno import EINVAL, ENOENT
 from math import ceil, log2
 
+from pyrunc.cgroups.v1 import burst_write
 from pyrunc.cgroups.writes import Write
 from pyrunc.errors import ConfigError
 
@@ -66,16 +67,7 @@ def cpu_writes(cpu: Cpu) -> Iterator[Write]:
     if cpu.shares and not cpu.idle:  # the weight of an idle cgroup cannot be set
         yield Write("cpu", "cpu.weight", str(convert_shares(cpu.shares)), f"{place}.shares")
     if cpu.burst is not None:
-        old_kernel = "this kernel has no cpu.max.burst"
-        yield Write(
-            "cpu",
-            "cpu.max.burst",
-            str(cpu.burst),
-            f"{place}.burst",
-            tolerate=(ENOENT,),
-            because=old_kernel,
-            postpone=(EINVAL,),
-        )
+        yield burst_write("cpu.max.burst", cpu.burst)
     if cpu.quota or cpu.period:
         yield Write("cpu", "cpu.max", _cpu_max(cpu.quota or 0, cpu.period or 0), f"{place}.quota", postpone=(EINVAL,))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyrunc.container.amounts import parse_integer, parse_size
 from pyrunc.container.store import Store
-from pyrunc.container.update import read_wanted, update_container, update_rdt
+from pyrunc.container.update import read_wanted, update_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ def run(arguments: Arguments) -> int:
     store = Store(arguments.root)
     store.load(arguments.container_id)  # whether there is one is the first thing to be told
     document = read_wanted(arguments.resources) if arguments.resources else from_flags(arguments)
-    if arguments.l3_cache_schema or arguments.mem_bw_schema:
-        update_rdt(store, arguments.container_id, arguments.l3_cache_schema, arguments.mem_bw_schema)
-    update_container(store, arguments.container_id, document)
+    schemata = (arguments.l3_cache_schema, arguments.mem_bw_schema)
+    update_container(store, arguments.container_id, document, schemata)
     return 0
 
 

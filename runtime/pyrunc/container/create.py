@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from ocispec.config import Process
     from pyrunc.cgroups.drivers import CgroupPlan
-    from pyrunc.cgroups.writes import ResourcePlan
+    from pyrunc.cgroups.writes import ResourcePlan, Write
     from pyrunc.container.execute import ExecOptions
     from pyrunc.container.options import CreateOptions
     from pyrunc.container.store import Directory, Store
@@ -93,6 +93,7 @@ class Starting(Record):
     console: Fd | None
     options: CreateOptions
     ready: Callable[[Created], None]
+    limits: tuple[Write, ...]
 
 
 def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
@@ -250,7 +251,13 @@ def _make(
         undo.push("run poststop hooks", lambda: _run_poststop(prepared.record))
     record = replace(prepared.record, cgroup=cgroup.as_json())
     starting = Starting(
-        directory=directory, record=record, fifo=directory.make_fifo(), console=console, options=options, ready=ready
+        directory=directory,
+        record=record,
+        fifo=directory.make_fifo(),
+        console=console,
+        options=options,
+        ready=ready,
+        limits=prepared.resources.writes,
     )
     try:
         return _start(starting, wanted, plan, opened)
@@ -277,6 +284,7 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
             from pyrunc.container import rdt
 
             rdt.join(record, pid)
+        drivers.settle(wanted.cgroup, starting.limits)
         starting.directory.save(complete)
         made.append(Created(record=complete, stage=parent.stage, has_terminal=wanted.has_console_socket))
         hand_over(starting.options, parent.stage)

@@ -35,6 +35,10 @@ def load_running(store: Store, container_id: str) -> ContainerRecord:
 def stats_event(record: ContainerRecord) -> dict[str, Any]:
     data = read_stats(from_json(record.cgroup), read_page_sizes())
     data["network_interfaces"] = read_interfaces(record.pid)
+    if record.rdt:
+        from pyrunc.container import rdt  # few machines have it
+
+        data["intel_rdt"] = rdt.stats(record)
     return {"type": "stats", "id": record.container_id, "data": data}
 
 

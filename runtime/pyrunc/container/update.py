@@ -9,6 +9,7 @@ from pyrunc.cgroups.layout import read_hierarchies, read_page_sizes
 from pyrunc.cgroups.place import from_json
 from pyrunc.cgroups.update import update
 from pyrunc.container.status import CREATING, STOPPED, status_of
+from pyrunc.container.undo import Undo
 from pyrunc.errors import ConfigError, StateError, UsageError, go_strerror
 from pyrunc.jsonio import MAX_SIZE, JsonError, loads
 from pyrunc.kernel.files import read_descriptor, read_file
@@ -17,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ocispec.resources import Resources
     from pyrunc.container.store import Store
 
 STDIN = 0
@@ -43,9 +45,13 @@ def without_zeros(document: Any) -> Any:
     return document
 
 
-def update_container(store: Store, container_id: str, document: object) -> None:
-    """Raises SpecError when the document is no linux.resources, StateError `container not running`."""
-    with store.open(container_id):
+def update_container(store: Store, container_id: str, document: object, schemata: tuple[str, str] = ("", "")) -> None:
+    """All of it or nothing: files, resctrl (`schemata`: L3 cache, memory bandwidth; "" to leave it) and systemd.
+
+    Raises SpecError when the document is no linux.resources, StateError `container not running`, Unsupported for
+    schemata on a machine without resctrl.
+    """
+    with store.open(container_id) as directory:
         record = store.load(container_id)
         resources = read_resources(document)
         if resources.memory is not None and (resources.memory.kernel or resources.memory.kernel_tcp):
@@ -54,18 +60,19 @@ def update_container(store: Store, container_id: str, document: object) -> None:
             raise StateError("container not running")
         sizes = read_page_sizes() if resources.hugepage_limits else ()
         cgroup, hierarchies = from_json(record.cgroup), read_hierarchies()
-        for skipped in update(cgroup, resources, hierarchies, sizes):
-            log.debug(skipped)
-        if update_unit(cgroup, resources, hierarchies):
-            update(cgroup, resources, hierarchies, sizes)
+        undo = Undo()
 
+        def also(wanted: Resources) -> bool:
+            if any(schemata):
+                from pyrunc.container import rdt  # few machines have it
 
-def update_rdt(store: Store, container_id: str, l3_cache_schema: str, mem_bw_schema: str) -> None:
-    """Raises Unsupported on a machine without resctrl, StateError `container not running`."""
-    from pyrunc.container import rdt  # few machines have it
+                directory.save(rdt.update(record, *schemata, undo))
+                undo.push("save the state of before", lambda: directory.save(record))
+            return update_unit(cgroup, wanted, hierarchies)
 
-    with store.open(container_id) as directory:
-        record = store.load(container_id)
-        if status_of(record, store.root, is_ours=True) in (STOPPED, CREATING):
-            raise StateError("container not running")
-        directory.save(rdt.update(record, l3_cache_schema, mem_bw_schema))
+        try:
+            for skipped in update(cgroup, resources, hierarchies, sizes, also):
+                log.debug(skipped)
+        except BaseException:
+            undo.run()
+            raise

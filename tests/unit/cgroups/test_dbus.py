@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,10 @@ from jeepney import DBusAddress, MessageType, new_error, new_method_return, new_
 from jeepney.low_level import Parser
 
 import pyrunc.cgroups.dbus as dbus
+from pyrunc.cgroups import systemd
 from pyrunc.cgroups.dbus import Manager, addresses, open_manager
 from pyrunc.cgroups.dbus_message import SIGNAL, body_of
+from pyrunc.cgroups.place import ContainerCgroup
 from pyrunc.errors import BusError, ProtocolError, Unsupported
 from pyrunc.kernel.files import Fd
 
@@ -95,6 +98,61 @@ def test_on_a_bus_we_say_hello_first(talk) -> None:
     manager.call("StopUnit", "ss", ("x.scope", "replace"), "stop the unit")
     assert [member for member, _body in peer.calls] == ["Hello", "AddMatch", "StopUnit"]
     assert "member='JobRemoved'" in peer.calls[1][1][0]
+
+
+def test_the_version_is_asked_once(talk) -> None:
+    manager, peer = talk(lambda call: [new_method_return(call, "v", (("s", "252.38-1"),)).serialise(serial=9)])
+    assert [manager.version(), manager.version()] == ["252.38-1"] * 2
+    assert peer.calls == [("Get", (dbus.MANAGER, "Version"))]
+
+
+def test_a_version_of_another_type(talk) -> None:
+    manager, _peer = talk(lambda call: [new_method_return(call, "v", (("u", 252),)).serialise(serial=9)])
+    with pytest.raises(ProtocolError, match="systemd's version is of type 'u'"):
+        manager.version()
+
+
+class Systemd:
+    """A manager of some version that starts every unit, of no time-out."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.told: dict[str, tuple[str, object]] = {}
+
+    def answer(self, call) -> list[bytes]:
+        member = next(v for f, v in call.header.fields.items() if f.name == "member")
+        if member == "Get":
+            return [new_method_return(call, "v", (("s", self.version),)).serialise(serial=9)]
+        if member == "SetUnitProperties":
+            self.told = dict(call.body[2])
+        return [new_method_return(call).serialise(serial=9)]
+
+
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [
+        ("241", {"MemoryMax"}),
+        ("v243", {"MemoryMax", "CPUQuotaPeriodUSec"}),
+        ("252.1", {"MemoryMax", "CPUQuotaPeriodUSec", "AllowedCPUs", "CPUWeight"}),
+        ("253", {"MemoryMax", "CPUQuotaPeriodUSec", "AllowedCPUs", "CPUWeight", "OOMPolicy"}),
+    ],
+)
+def test_a_systemd_is_told_what_it_knows(talk, monkeypatch: pytest.MonkeyPatch, version: str, known: set[str]) -> None:
+    peer = Systemd(version)
+    manager, heard = talk(peer.answer)
+    monkeypatch.setattr(systemd, "open_manager", lambda *, of_user: nullcontext(manager))
+    properties = [
+        ("MemoryMax", ("t", 1)),
+        ("CPUQuotaPeriodUSec", ("t", 1)),
+        ("AllowedCPUs", ("ay", b"\1")),
+        ("CPUWeight", ("t", 0)),
+        ("OOMPolicy", ("s", "continue")),
+    ]
+    cgroup = ContainerCgroup(hierarchies=(), unit="x.scope")
+    systemd.set_properties(cgroup, properties)
+    assert set(peer.told) == known
+    systemd.set_properties(cgroup, properties[:1])
+    assert [member for member, _body in heard.calls].count("Get") == 1
 
 
 def test_an_error_keeps_its_name(talk) -> None:

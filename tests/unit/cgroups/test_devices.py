@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from device_lists import RULES, devices, may_by_the_list, rule
+from devices_controller import DevicesController
 from ocispec.resources import DeviceRule
 from pyrunc.cgroups.devices import ANY, DEFAULT_ALLOWED, spell, v1_writes, work_out
 from pyrunc.errors import ConfigError
@@ -95,42 +96,6 @@ def test_rules_that_mean_nothing(bad: DeviceRule, problem: str) -> None:
         work_out([DENY_ALL, bad])
 
 
-# -- a model of the kernel: security/device_cgroup.c -----------------------------------------------------------------
-
-
-class KernelModel:
-    """devcgroup_update_access() for a cgroup whose parent allows everything."""
-
-    def __init__(self) -> None:
-        self.allow = True
-        self.exceptions: list[tuple[str, int, int, set[str]]] = [("b", 8, 0, set("r"))]
-
-    def write(self, file: str, value: str) -> None:
-        allows = file == "devices.allow"
-        if value.startswith("a"):
-            self.allow, self.exceptions = allows, []
-            return
-        kind, numbers, access = value.split()
-        major, minor = (ANY if n == "*" else int(n) for n in numbers.split(":"))
-        same = [e for e in self.exceptions if e[:3] == (kind, major, minor)]
-        if allows != self.allow:
-            if same:
-                same[0][3].update(access)
-            else:
-                self.exceptions.append((kind, major, minor, set(access)))
-        elif same:
-            same[0][3].difference_update(access)
-            if not same[0][3]:
-                self.exceptions.remove(same[0])
-
-    def may(self, kind: str, major: int, minor: int, letter: str) -> bool:
-        excepted = any(
-            k == kind and a in (ANY, major) and i in (ANY, minor) and letter in letters
-            for k, a, i, letters in self.exceptions
-        )
-        return excepted != self.allow
-
-
 def test_the_kernel_then_decides_as_the_list_says() -> None:
     expressed = []
 
@@ -143,7 +108,7 @@ def test_the_kernel_then_decides_as_the_list_says() -> None:
             expressed.append(False)
             return
         expressed.append(True)
-        model = KernelModel()
+        model = DevicesController(allow=True, exceptions={("b", 8, 0): {"r"}})
         for write in writes:
             model.write(write.file, write.value)
         for device in devices():

@@ -6,6 +6,7 @@ real one takes what is written is therefore NOT shown here.
 
 from __future__ import annotations
 
+import json
 from errno import ENOSPC
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from ocispec.linux import IntelRdt
 from pyrunc.cgroups import resctrl
 from pyrunc.cgroups.resctrl import Group, group_of, join, parse_schemata, writes_of
+from pyrunc.cgroups.resctrl_stats import read_rdt
 from pyrunc.errors import ConfigError, KernelError, PyruncError, Unsupported
 
 FULL = "    L3:0=fffff;1=fffff\n    MB:0=100;1=100\n"
@@ -177,6 +179,42 @@ def test_only_its_own_is_removed(tmp_path: Path) -> None:
     resctrl.remove(Group(path=str(tmp_path / "box"), is_own=True))
     resctrl.remove(Group(path=str(tmp_path / "box"), is_own=True))  # a second delete was quicker
     assert not (tmp_path / "box").exists()
+
+
+def test_what_it_counts(tree: Tree) -> None:
+    """runc's names, in its order; what the machine does not have is left out."""
+    assert read_rdt(Group(path=str(tree.root / "gone")), str(tree.root / "gone")) == {}
+    for name, content in {
+        "L3/cbm_mask": "fffff\n",
+        "L3/min_cbm_bits": "1\n",
+        "L3/num_closids": "16\n",
+        "MB/bandwidth_gran": "10\n",
+        "MB/delay_linear": "1\n",
+        "MB/min_bandwidth": "10\n",
+        "MB/num_closids": "8\n",
+    }.items():
+        (tree.root / "info" / name).parent.mkdir(exist_ok=True)
+        (tree.root / "info" / name).write_text(content)
+    group = tree.make(IntelRdt(l3_cache_schema="L3:0=ff;1=ff", enable_monitoring=True))
+    assert list(read_rdt(group, str(tree.root)))[-1] == "mem_bw_schema"
+    for cache, counts in {"mon_L3_01": "7", "mon_L3_00": "Unavailable"}.items():
+        directory = tree.root / "box/mon_groups/box/mon_data" / cache
+        directory.mkdir(parents=True)
+        (directory / "mbm_total_bytes").write_text(f"{counts}\n")
+        (directory / "llc_occupancy").write_text("5\n")
+    (tree.root / "box/schemata").write_text("    L3:0=ff;1=ff\n    MB:0=100;1=100\n")
+    assert json.dumps(read_rdt(group, str(tree.root))) == json.dumps(
+        {
+            "l3_cache_info": {"cbm_mask": "fffff", "min_cbm_bits": 1, "num_closids": 16},
+            "l3_cache_schema_root": "L3:0=fffff;1=fffff",
+            "l3_cache_schema": "L3:0=ff;1=ff",
+            "mem_bw_info": {"bandwidth_gran": 10, "delay_linear": 1, "min_bandwidth": 10, "num_closids": 8},
+            "mem_bw_schema_root": "MB:0=100;1=100",
+            "mem_bw_schema": "MB:0=100;1=100",
+            "mbm_stats": [{}, {"mbm_total_bytes": 7}],
+            "cmt_stats": [{"llc_occupancy": 5}, {"llc_occupancy": 5}],
+        }
+    )
 
 
 def test_a_group_survives_state_json() -> None:

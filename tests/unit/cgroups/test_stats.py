@@ -11,6 +11,7 @@ from pyrunc.cgroups import stats_v1, stats_v2
 from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
 from pyrunc.cgroups.stats import read_stats
 from pyrunc.cgroups.stats_files import UINT64_MAX, ids, keyed, number, pressure
+from pyrunc.cgroups.stats_v2 import io_entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,6 +192,18 @@ def test_pure_v2(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert set(data["cpuset"].values()) == {0}
     assert data["hugetlb"] == {}
+
+
+def test_the_cost_of_io() -> None:
+    found = io_entries("8:0 rbytes=1 cost.vrate=100.00 cost.usage=7 cost.wait=0 cost.indebt=3 cost.indelay=4\n")
+    one = {"major": 8, "op": "Count"}
+    assert found == {
+        "ioServiceBytesRecursive": [{"major": 8, "op": "Read", "value": 1}],
+        "ioCostUsage": [{**one, "value": 7}],
+        "ioCostWait": [one],
+        "ioCostIndebt": [{**one, "value": 3}],
+        "ioCostIndelay": [{**one, "value": 4}],
+    }
 
 
 def test_nothing_is_joined(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ocispec.resources import read_resources
+from ocispec.resources import Cpu, read_resources
 from pyrunc.cgroups.systemd_names import ScopeName
 from pyrunc.cgroups.systemd_properties import (
     INFINITY,
@@ -14,10 +14,16 @@ from pyrunc.cgroups.systemd_properties import (
     bit_mask,
     device_properties,
     limit_properties,
+    parse_version,
     scope_properties,
+    since,
+    weight_property,
 )
 from pyrunc.cgroups.variant_text import parse_variant
 from pyrunc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def limits(document: dict[str, Any], *, only_v2: bool = True) -> dict[str, tuple[str, Any]]:
@@ -35,7 +41,42 @@ def test_a_scope() -> None:
         "IOAccounting": ("b", True),
         "TasksAccounting": ("b", True),
         "DefaultDependencies": ("b", False),
+        "OOMPolicy": ("s", "continue"),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("252.38-1~deb12u1", 252), ("v255-rc1", 255), ("239 (239-82.el8)", 239), ("260", 260), ("", 0), ("main", 0)],
+)
+def test_versions(text: str, version: int) -> None:
+    assert parse_version(text) == version
+
+
+def test_what_an_older_one_does_not_know() -> None:
+    """systemd's NEWS; one word that it does not know and it refuses the whole unit."""
+    document = {
+        "cpu": {"idle": 1, "shares": 512, "quota": 5000, "period": 50000, "cpus": "0", "mems": "0"},
+        "unified": {"memory.zswap.max": "5", "memory.oom.group": "1", "memory.max": "7"},
+    }
+    first = {name: since((name, value)) for name, value in limits(document).items()}
+    assert first == {
+        "CPUWeight": 252,
+        "CPUQuotaPeriodUSec": 242,
+        "CPUQuotaPerSecUSec": 0,
+        "AllowedCPUs": 244,
+        "AllowedMemoryNodes": 244,
+        "MemoryZSwapMax": 253,
+        "OOMPolicy": 253,
+        "MemoryMax": 0,
+    }
+    assert since(("CPUWeight", ("t", 100))) == 0
+
+
+def test_idle_no_more_is_the_weight_there_is(tmp_path: Path) -> None:
+    (tmp_path / "cpu.weight").write_text("59\n")
+    assert list(weight_property(Cpu(idle=0), str(tmp_path))) == [("CPUWeight", ("t", 59))]
+    assert list(weight_property(Cpu(idle=0, shares=1024), str(tmp_path))) == []  # limit_properties has said it
 
 
 @pytest.mark.parametrize(
@@ -53,10 +94,13 @@ def test_a_scope() -> None:
             {"MemoryLimit": ("t", INFINITY)},
         ),
         ({"cpu": {"shares": 1024}}, {"CPUWeight": ("t", 100)}, {"CPUShares": ("t", 1024)}),
-        ({"cpu": {"shares": 1024, "idle": 1}}, {}, {"CPUShares": ("t", 1024)}),
+        ({"cpu": {"shares": 1024, "idle": 1}}, {"CPUWeight": ("t", 0)}, {"CPUShares": ("t", 1024)}),
+        ({"cpu": {"shares": 1024, "idle": 0}}, {"CPUWeight": ("t", 100)}, {"CPUShares": ("t", 1024)}),
         ({"pids": {"limit": 7}}, {"TasksMax": ("t", 7)}, {"TasksMax": ("t", 7)}),
         ({"pids": {"limit": -1}}, {"TasksMax": ("t", INFINITY)}, {"TasksMax": ("t", INFINITY)}),
-        ({"blockIO": {"weight": 500}}, {}, {"BlockIOWeight": ("t", 500)}),
+        ({"pids": {"limit": 0}}, {"TasksMax": ("t", 1)}, {"TasksMax": ("t", 1)}),
+        ({"blockIO": {"weight": 500}}, {"IOWeight": ("t", 4950)}, {"BlockIOWeight": ("t", 500)}),
+        ({"blockIO": {"weight": 5}}, {}, {"BlockIOWeight": ("t", 5)}),
         (
             {"cpu": {"cpus": "0-3,8", "mems": "0"}},
             {"AllowedCPUs": ("ay", b"\x0f\x01"), "AllowedMemoryNodes": ("ay", b"\x01")},
@@ -95,6 +139,9 @@ def test_unified() -> None:
         "CPUQuotaPeriodUSec": ("t", 200000),
         "CPUQuotaPerSecUSec": ("t", 250000),
     }
+    assert limits({"unified": {"cpu.idle": "1\n"}}) == {"CPUWeight": ("t", 0)}
+    assert limits({"unified": {"cpu.idle": "0", "memory.oom.group": "0"}}) == {"OOMPolicy": ("s", "continue")}
+    assert limits({"unified": {"memory.oom.group": "1"}}) == {"OOMPolicy": ("s", "kill")}
     assert limits({"unified": {"cpu.max": "max 100000"}})["CPUQuotaPerSecUSec"] == ("t", INFINITY)
 
 

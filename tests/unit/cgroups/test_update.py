@@ -10,7 +10,7 @@ from ocispec.resources import Cpu, Memory, Pids, Resources
 from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
 from pyrunc.cgroups.update import check_usage, update, value_before
 from pyrunc.cgroups.writes import Write
-from pyrunc.errors import ConfigError, KernelError
+from pyrunc.errors import ConfigError, KernelError, StateError
 from pyrunc.kernel.host import CgroupHierarchy
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ if TYPE_CHECKING:
         ("blkio.throttle.read_bps_device", "8:0 5", "8:16 7\n", "8:0 0"),
         ("blkio.throttle.read_bps_device", "8:0 5", "8:0 7\n", "8:0 7"),
         ("net_prio.ifpriomap", "lo 5", "lo 1\neth0 0\n", "lo 1"),
-        ("cpuset.mems", "0", "\n", ""),
+        ("cpuset.mems", "0", "\n", "\n"),
+        ("cpuset.cpus", "0", "0-1\n", "0-1"),
+        ("io.weight", "8:0 50", "default 100\n", "8:0 default"),
+        ("io.weight", "default 50", "default 100\n8:0 200\n", "default 100"),
+        ("io.latency", "8:0 target=5", "", "8:0 target=max"),
+        ("misc.max", "sev 5", "sev 7\nsev_es max\n", "sev 7"),
     ],
 )  # fmt: skip
 def test_value_before(file: str, value: str, content: str, before: str) -> None:
@@ -82,6 +87,64 @@ def test_what_is_refused_is_set_back(place: tuple[ContainerCgroup, CgroupHierarc
     with pytest.raises(KernelError, match=r"pids\.max: EISDIR \(is a directory\); set back: cpu\.weight$"):
         update(cgroup, Resources(cpu=Cpu(shares=2048), pids=Pids(limit=5)), (hierarchy,))
     assert (tmp_path / "cpu.weight").read_text() == "100\n"
+
+
+def test_what_else_is_refused_sets_all_back(place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path) -> None:
+    """systemd, and resctrl: they are told after the files."""
+    cgroup, hierarchy = place
+
+    def refuse(_wanted: Resources) -> bool:
+        assert (tmp_path / "cpu.weight").read_text() != "100\n"
+        raise StateError("not now")
+
+    with pytest.raises(StateError, match=r"^not now; set back: cpu\.weight$"):
+        update(cgroup, Resources(cpu=Cpu(shares=2048)), (hierarchy,), also=refuse)
+    assert (tmp_path / "cpu.weight").read_text() == "100\n"
+
+
+def test_what_is_rounded_is_written_again(place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path) -> None:
+    cgroup, hierarchy = place
+
+    def round_it(_wanted: Resources) -> bool:
+        (tmp_path / "cpu.max").write_text("30000 100000\n")
+        return True
+
+    update(cgroup, Resources(cpu=Cpu(quota=25000)), (hierarchy,), also=round_it)
+    assert (tmp_path / "cpu.max").read_text().startswith("25000 100000")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (Resources(cpu=Cpu(period=50000)), Resources(cpu=Cpu(quota=20000, period=50000))),
+        (Resources(cpu=Cpu(quota=7000)), Resources(cpu=Cpu(quota=7000, period=100000))),
+        (Resources(cpu=Cpu(quota=-1)), Resources(cpu=Cpu(quota=-1, period=100000))),
+        (Resources(memory=Memory(swap=7000000)), Resources(memory=Memory(limit=5000000, swap=7000000))),
+    ],
+)
+def test_systemd_is_told_of_both_halves(
+    place: tuple[ContainerCgroup, CgroupHierarchy], tmp_path: Path, asked: Resources, told: Resources
+) -> None:
+    """Half a quota it would make a whole one of: with the period that it takes for granted, or with no limit."""
+    cgroup, hierarchy = place
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.swap.max").write_text("0\n")
+    heard: list[Resources] = []
+    update(cgroup, asked, (hierarchy,), also=lambda wanted: bool(heard.append(wanted)))
+    assert heard == [told]
+
+
+def test_on_version_1_too(tmp_path: Path) -> None:
+    """There the files are two, and only systemd needs both."""
+    for name, content in (("cpu.cfs_quota_us", "20000\n"), ("cpu.cfs_period_us", "50000\n")):
+        (tmp_path / name).write_text(content)
+    joined = JoinedHierarchy(version=1, controllers=("cpu",), path=str(tmp_path))
+    hierarchy = CgroupHierarchy(version=1, controllers=("cpu",), mountpoint=str(tmp_path), own_path="/")
+    heard: list[Resources] = []
+    for unit in ("", "x.scope"):
+        cgroup = ContainerCgroup(hierarchies=(joined,), unit=unit)
+        update(cgroup, Resources(cpu=Cpu(quota=9000)), (hierarchy,), also=lambda wanted: bool(heard.append(wanted)))
+    assert heard == [Resources(cpu=Cpu(quota=9000)), Resources(cpu=Cpu(quota=9000, period=50000))]
 
 
 def test_who_was_not_idle_has_the_old_weight_again(

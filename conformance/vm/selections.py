@@ -30,6 +30,8 @@ SELECTIONS = {
         (f"{INSIDE}/apparmor.py", "tests/cli/test_delete.py", "tests/cli/test_pause.py"),
         leave_out=("tests/cli/test_pause.py::test_many_processes",),  # looks into version 1's freezer
     ),
+    "engines": Selection((f"{INSIDE}/engines_podman.py", f"{INSIDE}/engines_containerd.py"), init="systemd"),
+    "engines-user": Selection((f"{INSIDE}/engines_podman.py",), init="systemd", user="tester"),
     "rootless": Selection((f"{INSIDE}/rootless.py",), user="tester"),
 }
 

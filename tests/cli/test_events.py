@@ -6,15 +6,16 @@ import json
 import os
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli.limits import IS_V2, limit_memory, parent_cgroup
 from cli.runtime import IS_PYRUNC, PATH, Runtime, cgroups_of, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from cli.bundle import Bundle
 
@@ -173,7 +174,7 @@ def test_the_first_line_comes_after_one_interval(runtime: Runtime, sleeping: str
 
 def oom_line(container_id: str) -> str:
     """runc's, and what pyrunc adds to it: whose limit it was."""
-    folder = next(folder for folder in cgroups_of(container_id) if "memory" in folder.parts)
+    folder = next(folder for folder in cgroups_of(container_id) if IS_V2 or "memory" in folder.parts)
     cause = f',"cause":"limit","cgroup":"{folder}"' if IS_PYRUNC else ""
     return f'{{"type":"oom","id":"{container_id}"{cause}}}'
 
@@ -207,11 +208,10 @@ def test_the_container_itself_dies_of_it(runtime: Runtime, bundle: Bundle, tmp_p
 
 @pytest.mark.pyrunc_only  # runc does not say whose limit it was
 def test_the_limit_of_a_cgroup_above(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
-    parent = Path(f"/sys/fs/cgroup/memory/clitest-pod-{os.getpid()}")
+    parent = parent_cgroup(f"clitest-pod-{os.getpid()}")
     parent.mkdir()
     try:
-        (parent / "memory.limit_in_bytes").write_text(str(20 * MIB))
-        (parent / "memory.memsw.limit_in_bytes").write_text(str(20 * MIB))
+        limit_memory(parent, 20 * MIB)
         bundle.linux["cgroupsPath"] = f"/{parent.name}/box"
         bundle.shell("while [ ! -e /go ]; do sleep 0.02; done; exec tail /dev/zero")
         container_id = runtime.run_detached(bundle)

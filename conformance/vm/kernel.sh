@@ -1,5 +1,5 @@
 #!/bin/sh
-# kernel.sh DIRECTORY   the distribution's kernel, the modules that reach the shares and one disk, for the guests under qemu.
+# kernel.sh DIRECTORY   the distribution's kernel, and the modules for shares and a disk, for the guests under qemu.
 # Downloaded by name through apt, unpacked, not installed: nothing on this machine is to boot it.
 set -eu
 mkdir -p "$1"

@@ -39,11 +39,17 @@ SELECTIONS = {
     "systemd-v1": Selection((f"{INSIDE}/systemd_root.py",), init="systemd", cgroup="v1"),
     "systemd-user": Selection((f"{INSIDE}/systemd_user.py",), init="systemd", user="tester"),
     "plain": Selection(
-        (f"{INSIDE}/apparmor.py", "tests/cli/test_delete.py", "tests/cli/test_pause.py"),
-        leave_out=("tests/cli/test_pause.py::test_many_processes",),  # looks into version 1's freezer
+        (
+            f"{INSIDE}/apparmor.py",
+            "tests/cli/test_delete.py",
+            "tests/cli/test_pause.py",
+            "tests/cli/test_cgroups.py",
+            "tests/cli/test_cgroups_v2.py",
+        ),
+        leave_out=WITHOUT_CONTROLLERS,
     ),
     "engines": Selection((f"{INSIDE}/engines_podman.py", f"{INSIDE}/engines_containerd.py"), init="systemd"),
-    "engines-user": Selection((f"{INSIDE}/engines_podman.py",), init="systemd", user="tester"),
+    "engines-user": Selection((f"{INSIDE}/engines_podman.py",), init="systemd", user="tester", is_long=True),
     # Everything about cgroups, on each kind of host; `run.py --runtime runc` has runc do the same (table.py).
     "cgroups": Selection(CGROUP_TESTS, leave_out=WITHOUT_CONTROLLERS, is_long=True, timeout_seconds=1800),
     "cgroups-v1": Selection(CGROUP_TESTS, cgroup="v1", leave_out=WITHOUT_V1, is_long=True, timeout_seconds=1800),

@@ -62,7 +62,8 @@ def test_it_lives_in_one_hierarchy(runtime: OnlyV2, bundle: Bundle) -> None:
     lines = Path(f"/proc/{runtime.state(container_id)['pid']}/cgroup").read_text().splitlines()
     assert f"0::/{container_id}" in lines
     assert [line for line in lines if container_id in line] == [f"0::/{container_id}"]
-    assert runtime("ps", container_id).ok().out.count("sleep 100") == 1
+    pid = runtime.state(container_id)["pid"]
+    assert json.loads(runtime("ps", "--format", "json", container_id).ok().out) == [pid]
     runtime("delete", "--force", container_id).ok()
     assert cgroups_of(container_id) == []
 
@@ -310,7 +311,8 @@ def test_cgroups_nested_deeper_than_a_path_is_long(runtime: OnlyV2, bundle: Bund
         os.close(directory)
         directory = inner
     os.close(directory)
-    assert "sleep" in runtime("ps", container_id).ok().out
+    pid = runtime.state(container_id)["pid"]
+    assert json.loads(runtime("ps", "--format", "json", container_id).ok().out) == [pid]
     runtime("kill", "--all", container_id, "TERM").ok()
     runtime("delete", "--force", container_id).ok()
     assert cgroups_of(container_id) == []

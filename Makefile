@@ -122,12 +122,13 @@ test-long: setup-test
 	@$(MAKE) -s --no-print-directory build
 	@$(PYTEST) $(or $(TESTS),tests conformance) $(PYTEST_ARGUMENTS)
 
-# VM="systemd rootless" chooses (conformance/vm/selections.py), ENGINE=qemu has the distribution's whole kernel
+# VM="systemd rootless" chooses (conformance/vm/selections.py), ENGINE=qemu has the distribution's whole kernel, which the
+# selection of that name always has
 ENGINE := uml
 VM_PACKAGES = $(shell sed 's/\#.*//' conformance/vm/packages.txt)
 test-vm: setup-test
 	@$(MAKE) -s --no-print-directory build
-ifeq ($(ENGINE),qemu)
+ifneq ($(filter qemu,$(ENGINE) $(or $(VM),qemu)),)
 	$(call packages,$(VM_PACKAGES))
 	@$(CLEAN) conformance/vm/kernel.sh build/vm
 endif

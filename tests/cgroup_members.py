@@ -71,9 +71,13 @@ class Sandbox:
 
     def _thaw(self) -> None:
         """A failed test may leave processes that no signal reaches."""
-        for controller, file, value in (("freezer", "freezer.state", "THAWED"), ("", "cgroup.freeze", "0")):
-            for found in self.directory(controller).parent.rglob(file):
-                found.write_text(value)
+        for version, controller, file, value in (
+            (1, "freezer", "freezer.state", "THAWED"),
+            (2, "", "cgroup.freeze", "0"),
+        ):
+            if any(hierarchy.version == version for hierarchy in self.hierarchies):
+                for found in self.directory(controller).parent.rglob(file):
+                    found.write_text(value)
 
     def _enabled(self) -> list[str]:
         return (self.directory("").parents[1] / "cgroup.subtree_control").read_text().split()

@@ -38,6 +38,7 @@ disabled_plugins = [{disabled}]
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.tested.options]
         BinaryName = "{runtime}"
+        SystemdCgroup = {systemd}
 """
 NETWORK = {
     "cniVersion": "0.4.0",
@@ -57,7 +58,7 @@ log_driver = "k8s-file"
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [engine]
 events_logger = "file"
-cgroup_manager = "cgroupfs"
+cgroup_manager = "{cgroup_manager}"
 runtime = "{name}"
 runtime_supports_json = ["{name}"]
 tmp_dir = "{top}/tmp"
@@ -74,7 +75,11 @@ class Containerd:
         top = island.directory
         self.socket = top / "containerd.sock"
         text = CONTAINERD_CONFIG.format(
-            top=top, pause=PAUSE_IMAGE, runtime=RUNTIME_PATH, disabled="" if with_cri else '"io.containerd.grpc.v1.cri"'
+            top=top,
+            pause=PAUSE_IMAGE,
+            runtime=RUNTIME_PATH,
+            disabled="" if with_cri else '"io.containerd.grpc.v1.cri"',
+            systemd="true" if island.cgroup_manager == "systemd" else "false",
         )
         (top / "config.toml").write_text(text)
         (top / "cni").mkdir()
@@ -182,23 +187,25 @@ class Docker:
 
 
 class Podman:
-    """podman with conmon, as root or as the island's user."""
+    """podman with conmon, as root or as the island's user (who may be ourselves)."""
 
-    def __init__(self, island: Island, *, rootless: bool) -> None:
+    def __init__(self, island: Island, *, rootless: bool, storage_driver: str = "overlay") -> None:
         self.island = island
         self.rootless = rootless
         top = island.directory / ("home" if rootless else "podman")
         top.mkdir(exist_ok=True)
-        configuration = PODMAN_CONFIG.format(top=top, name=RUNTIME_PATH.name, runtime=RUNTIME_PATH)
+        configuration = PODMAN_CONFIG.format(
+            top=top, name=RUNTIME_PATH.name, runtime=RUNTIME_PATH, cgroup_manager=island.cgroup_manager
+        )
         if rootless:  # RLIMIT_NPROC counts all processes of the user, and its limits are nobody's to raise
             configuration = configuration.replace("default_ulimits", "# default_ulimits")
         (top / "containers.conf").write_text(configuration)
         (top / ROOT_TAR).write_bytes(root_archive())
         self.top = top
-        self.storage = ("--root", f"{top}/root", "--runroot", f"{top}/runroot", "--storage-driver", "overlay")
+        self.storage = ("--root", f"{top}/root", "--runroot", f"{top}/runroot", "--storage-driver", storage_driver)
         self.variables = {"CONTAINERS_CONF": f"{top}/containers.conf", "HOME": str(top)}
         self.entry: tuple[str, ...] = ("podman",)
-        if rootless:
+        if rootless and os.geteuid() == 0:
             (top / "run").mkdir(mode=0o700)
             for path in (top / "run", top / "containers.conf", top / ROOT_TAR):
                 os.chown(path, 60000, 60000)
@@ -221,7 +228,7 @@ class Podman:
     def placed(self, *words: str) -> tuple[str, ...]:
         """Flags that keep a container to what is the island's own."""
         network = () if "--network" in words or "--pod" in words else ("--network", "none")
-        return network if self.rootless else (*network, "--cgroup-parent", f"/{self.island.name}")
+        return network if self.rootless else (*network, "--cgroup-parent", self.island.cgroup_parent())
 
     def run(self, *words: str, given: bytes = b"", **options: object) -> Result:
         """`words`: flags, image, command."""

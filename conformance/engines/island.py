@@ -63,6 +63,8 @@ class Result:
 class Island:
     """`run` and `in_terminal` run commands in it; `directory` is its own, and the same path inside and outside."""
 
+    cgroup_manager = "cgroupfs"  # or systemd: what engines are told to use
+
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="pyrunc-engines-"))
         self.directory.chmod(0o711)
@@ -79,6 +81,12 @@ class Island:
         assert self._process.stdout.readline() == b"ready\n"
         pid = self._process.pid
         self.pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+
+    def cgroup_parent(self, *names: str) -> str:
+        """What an engine is to make its cgroups below: a path, or the slice of that name."""
+        if self.cgroup_manager == "systemd":
+            return "-".join((self.name, *names)) + ".slice"
+        return "/" + "/".join((self.name, *names))
 
     def inside(self, argv: tuple[str | Path, ...], variables: dict[str, str] | None = None) -> list[str]:
         """argv for the outside, that runs there."""

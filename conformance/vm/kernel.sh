@@ -1,10 +1,10 @@
 #!/bin/sh
-# kernel.sh DIRECTORY   the distribution's kernel and the modules that reach the shares, for the guests under qemu.
+# kernel.sh DIRECTORY   the distribution's kernel, and the modules for shares and a disk, for the guests under qemu.
 # Downloaded by name through apt, unpacked, not installed: nothing on this machine is to boot it.
 set -eu
 mkdir -p "$1"
 directory=$(realpath "$1")
-[ ! -e "$directory/vmlinux" ] || exit 0
+if [ -e "$directory/vmlinux" ] && grep -qx loop.ko "$directory/modules/order"; then exit 0; fi
 package=$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: *\(linux-image-[0-9]\)/\1/p' | head -n 1)
 echo "vm: apt-get download $package"
 work=$(mktemp -d)
@@ -27,7 +27,7 @@ add() {
   esac
   echo "$name" >>"$directory/modules/order"
 }
-for wanted in virtio_pci virtio_console overlay 9pnet_virtio 9p; do
+for wanted in virtio_pci virtio_console overlay 9pnet_virtio 9p loop; do  # loop: a disk to limit
   line=$(grep -E "/$wanted\.ko[a-z.]*:" "$modules/modules.dep" || true)
   [ -n "$line" ] || continue  # built in
   for needed in $(echo "${line#*:}" | tr ' ' '\n' | tac); do add "$needed"; done

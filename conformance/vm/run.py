@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--cgroup", choices=("v2", "v1"), default="v2")
     parser.add_argument("--timeout", type=float, default=600)
     parser.add_argument("--console", type=Path, help="append the kernel's log to this file")
+    parser.add_argument("--runtime", default="", help="another than this checkout's, for a selection: runc")
     parser.add_argument("--select", nargs="+", metavar="NAME")
     parser.add_argument("command", nargs="*")
     wanted = parser.parse_args()
@@ -50,7 +51,10 @@ def main() -> int:
 
 def _select(name: str, wanted: argparse.Namespace) -> int:
     print(f"--- {name}", flush=True)
-    outcome = run_selection(name, TOP / f"build/vm/{name}.xml", engine=wanted.engine, console=wanted.console)
+    label = f"{name}-{Path(wanted.runtime).name}" if wanted.runtime else name
+    outcome = run_selection(
+        name, TOP / f"build/vm/{label}.xml", engine=wanted.engine, runtime=wanted.runtime, console=wanted.console
+    )
     print(outcome)
     return 0 if outcome.passed else 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -20,16 +21,42 @@ class Selection:
     user: str = "root"
     cgroup: str = "v2"
     leave_out: tuple[str, ...] = ()  # node ids, with the reason beside them
+    engine: str = ""  # the only one that it is for
+    is_long: bool = False  # for `make test-vm`, not for `make test`
+    timeout_seconds: float = 600.0
 
+
+CGROUP_TESTS = tuple(f"tests/cli/test_{name}.py" for name in ("cgroups", "cgroups_v2", "update", "pause", "events"))
+# user-mode Linux has neither hugetlb nor cpuset
+WITHOUT_CONTROLLERS = (
+    "tests/cli/test_cgroups_v2.py::test_controllers_that_count_by_process_are_no_use_there",
+    "tests/cli/test_cgroups_v2.py::test_limits_without_their_controller_are_refused",  # there is memory
+)
+WITHOUT_V1: tuple[str, ...] = ()
 
 SELECTIONS = {
     "systemd": Selection((f"{INSIDE}/systemd_root.py",), init="systemd"),
     "systemd-v1": Selection((f"{INSIDE}/systemd_root.py",), init="systemd", cgroup="v1"),
     "systemd-user": Selection((f"{INSIDE}/systemd_user.py",), init="systemd", user="tester"),
     "plain": Selection(
-        (f"{INSIDE}/apparmor.py", f"{INSIDE}/oom_host.py", "tests/cli/test_delete.py", "tests/cli/test_pause.py"),
-        leave_out=("tests/cli/test_pause.py::test_many_processes",),  # looks into version 1's freezer
+        (
+            f"{INSIDE}/apparmor.py",
+            f"{INSIDE}/oom_host.py",
+            "tests/cli/test_delete.py",
+            "tests/cli/test_pause.py",
+            "tests/cli/test_cgroups.py",
+            "tests/cli/test_cgroups_v2.py",
+        ),
+        leave_out=WITHOUT_CONTROLLERS,
     ),
+    "engines": Selection((f"{INSIDE}/engines_podman.py", f"{INSIDE}/engines_containerd.py"), init="systemd"),
+    "engines-user": Selection((f"{INSIDE}/engines_podman.py",), init="systemd", user="tester", is_long=True),
+    # Everything about cgroups, on each kind of host; `run.py --runtime runc` has runc do the same (table.py).
+    "cgroups": Selection(CGROUP_TESTS, leave_out=WITHOUT_CONTROLLERS, is_long=True, timeout_seconds=1800),
+    "cgroups-v1": Selection(CGROUP_TESTS, cgroup="v1", leave_out=WITHOUT_V1, is_long=True, timeout_seconds=1800),
+    "endurance": Selection((f"{INSIDE}/endurance.py",), is_long=True, timeout_seconds=7200),
+    "endurance-systemd": Selection((f"{INSIDE}/endurance.py",), init="systemd", is_long=True, timeout_seconds=7200),
+    "qemu": Selection((f"{INSIDE}/whole_kernel.py",), engine="qemu", is_long=True, timeout_seconds=1800),
     "rootless": Selection((f"{INSIDE}/rootless.py",), user="tester"),
 }
 
@@ -51,21 +78,26 @@ class Outcome:
         return "\n".join([f"exit status {self.status}: {counted}", *self.complaints])
 
 
-def run_selection(name: str, junit: Path, *, engine: str = "uml", console: Path | None = None) -> Outcome:
-    """Start the guest, run the tests there, and read what they reported."""
+def run_selection(
+    name: str, junit: Path, *, engine: str = "uml", runtime: str = "", console: Path | None = None
+) -> Outcome:
+    """Start the guest, run the tests there (with another runtime), and read what they reported."""
     selection = SELECTIONS[name]
     machine = Machine(
-        engine=engine, init=selection.init, user=selection.user, cgroup=selection.cgroup, console=console
+        engine=selection.engine or engine, init=selection.init, user=selection.user, cgroup=selection.cgroup,
+        timeout_seconds=selection.timeout_seconds, console=console,
     )  # fmt: skip
     junit.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="vm-out-") as out:
-        status = run(machine, script(selection), Path(out))
+        status = run(machine, script(selection, runtime), Path(out))
         found = copy_results(Path(out), junit)
+        for figures in Path(out).glob("*.json"):
+            shutil.copy2(figures, junit.with_suffix(".json"))
     counts, complaints = read_junit(junit) if found else ({}, ())
     return Outcome(status, counts, complaints)
 
 
-def script(selection: Selection) -> str:
+def script(selection: Selection, runtime: str = "") -> str:
     """The guest's side.  Nothing is written into the checkout there."""
     path = ":".join(f"{TOP}/{part}" for part in ("runtime", "spec", "build/lib"))
     words = [f"{TOP}/build/venv/bin/python", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
@@ -73,10 +105,11 @@ def script(selection: Selection) -> str:
     words += [f"--deselect={one}" for one in selection.leave_out]
     kind = "cgroup2fs" if selection.cgroup == "v2" else "tmpfs"  # of v1 each controller's hierarchy is mounted below
     complaint = f"cgroups are not {selection.cgroup}"
+    settings = [f"PYTHONPATH={path}", "LANG=C.UTF-8", *([f"RUNTIME={runtime}"] if runtime else [])]
     lines = (
         f'[ "$(stat -f -c %T /sys/fs/cgroup)" = {kind} ] || {{ echo "{complaint}"; exit 1; }}',
         f"cd {shlex.quote(str(TOP))}",
-        f"export PYTHONPATH={shlex.quote(path)} LANG=C.UTF-8",
+        f"export {shlex.join(settings)}",
         f"exec {shlex.join(words)}",
     )
     return "; ".join(lines)

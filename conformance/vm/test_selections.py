@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from vm.machine import NO_STATUS, TIMED_OUT, TOP, Machine, newc, run
-from vm.selections import SELECTIONS, Outcome, read_junit, run_selection
+from vm.selections import SELECTIONS, Outcome, Selection, read_junit, run_selection, script
+from vm.table import outcomes
 
 MARKER = "/etc/pyrunc-vm-was-here"
 
 
-@pytest.mark.parametrize("name", SELECTIONS)
+@pytest.mark.parametrize("name", [name for name, selection in SELECTIONS.items() if not selection.is_long])
 def test_selection(name: str) -> None:
     outcome = run_selection(name, TOP / f"build/vm/{name}.xml")
     assert outcome.passed, str(outcome)
@@ -43,6 +44,21 @@ def test_only_what_ran_and_passed_has_passed(tmp_path: Path) -> None:
     assert not Outcome(0, {}, ()).passed
     assert not Outcome(1, {"tests": 1}, ()).passed
     assert Outcome(0, {"tests": 1, "failures": 0, "errors": 0, "skipped": 0}, ()).passed
+
+
+def test_side_by_side(tmp_path: Path) -> None:
+    """What fails in its teardown has not passed, though it is an entry of its own."""
+    junit = tmp_path / "junit.xml"
+    case = '<testcase classname="cli.test_x" name="{}">{}</testcase>'
+    cases = [("a", ""), ("b", ""), ("b", "<error message='left'/>"), ("c", "<failure message='no'/>")]
+    junit.write_text(f"<testsuites><testsuite>{''.join(case.format(*one) for one in cases)}</testsuite></testsuites>")
+    assert outcomes(junit) == {("test_x", "a"): True, ("test_x", "b"): False, ("test_x", "c"): False}
+
+
+def test_another_runtime_is_told_to_the_tests() -> None:
+    selection = Selection(("tests/x.py",))
+    assert "RUNTIME=/usr/sbin/runc" in script(selection, "/usr/sbin/runc")
+    assert "RUNTIME" not in script(selection)
 
 
 def test_archive() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from cli.bundle import CAPABILITIES, Bundle
+from cli.limits import IS_V2, TOP, freeze
 from cli.runtime import PATH, Result, Runtime, pids_of, wait_until
 
 PROCESS: dict[str, Any] = {
@@ -197,13 +198,12 @@ def test_absent_container(runtime: Runtime) -> None:
 
 
 def test_paused_container(runtime: Runtime, box: str) -> None:
-    freezer = Path(f"/sys/fs/cgroup/freezer/{box}/freezer.state")
-    freezer.write_text("FROZEN")
+    freeze(box, frozen=True)
     try:
         wait_until(lambda: runtime.state(box)["status"] == "paused")
         runtime("exec", box, "true").failed("cannot exec in a paused container (use --ignore-paused to override)", 255)
     finally:
-        freezer.write_text("THAWED")
+        freeze(box, frozen=False)
     assert runtime("exec", "--ignore-paused", box, "echo", "x").ok().out == "x\n"
 
 
@@ -337,10 +337,12 @@ def test_cgroup_outside(runtime: Runtime, box: str) -> None:
 
 
 def test_cgroup_below(runtime: Runtime, box: str) -> None:
-    below = Path(f"/sys/fs/cgroup/pids/{box}/below")
+    below, flag, line = TOP / "pids" / box / "below", "pids:below", "pids"
+    if IS_V2:
+        below, flag, line = TOP / box / "below", "below", "^0:"
     below.mkdir()
     try:
-        out = shell(runtime, box, "grep pids /proc/self/cgroup", "--cgroup", "pids:below").ok().out
+        out = shell(runtime, box, f"grep {line} /proc/self/cgroup", "--cgroup", flag).ok().out
         assert out.strip().endswith(f"/{box}/below")
     finally:
         wait_until(lambda: (below / "cgroup.procs").read_text() == "")
@@ -371,7 +373,8 @@ def test_init_that_moved_its_cgroup(bundle: Bundle, tmp_path: Path) -> None:
         top=/sys/fs/cgroup/$id
         mkdir $top/moved
         cat $top/cgroup.procs > $top/moved/cgroup.procs
-        echo +hugetlb > $top/cgroup.subtree_control
+        controller=$(tr ' ' '\\n' <$top/cgroup.controllers | grep -E 'hugetlb|memory' | head -n 1)
+        echo "+$controller" > $top/cgroup.subtree_control
         "$@" exec "$id" grep ^0: /proc/self/cgroup
         "$@" delete --force "$id"
         test ! -e $top && echo gone

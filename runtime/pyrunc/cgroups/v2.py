@@ -46,7 +46,7 @@ def convert_swap(limit: int, swap: int) -> str | None:
     """Version 1 counts memory plus swap, version 2 swap alone; None is "leave it"."""
     if swap == 0:
         return "max" if limit == -1 else None
-    if swap < 0:
+    if swap == -1:
         return "max"
     if limit == -1:
         return str(swap)
@@ -144,4 +144,5 @@ def unified_writes(unified: dict[str, str]) -> Iterator[Write]:
 
 
 def _or_max(limit: int) -> str:
-    return "max" if limit < 0 else str(limit)
+    """Less than -1 is not "no limit": the kernel is to refuse it, as on version 1."""
+    return "max" if limit == -1 else str(limit)

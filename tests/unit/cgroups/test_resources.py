@@ -96,6 +96,12 @@ def test_nothing_asked_nothing_written_but_the_devices() -> None:
             ["memory.swap.max=300", "memory.max=max"],
         ),
         (Memory(limit=0, swap=0, reservation=0), [], []),
+        # Less than -1 is for the kernel to refuse (EINVAL): it was "max" on version 2.
+        (
+            Memory(limit=-2, reservation=-3),
+            ["memory.limit_in_bytes=-2", "memory.soft_limit_in_bytes=-3"],
+            ["memory.max=-2", "memory.low=-3"],
+        ),
         (Memory(reservation=50), ["memory.soft_limit_in_bytes=50"], ["memory.low=50"]),
         (Memory(reservation=-1), ["memory.soft_limit_in_bytes=-1"], ["memory.low=max"]),
         (Memory(disable_oom_killer=True), ["memory.oom_control=1"], []),

@@ -176,6 +176,14 @@ def private_procfs() -> None:
     plan.emit_sysctls = emit_sysctls
 
 
+def proc_of_the_host() -> None:
+    """In a mount namespace that was joined "/proc" is what was mounted there: tests/security/test_hostile_proc.py."""
+    from pyrunc.process import plan
+
+    replace = plan.replace
+    plan.replace = lambda record, **fields: record if "proc" in fields else replace(record, **fields)
+
+
 def deadlines() -> None:
     """exec waits for its stage as long as it takes."""
     from pyrunc.process import sync

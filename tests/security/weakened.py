@@ -101,7 +101,8 @@ def device_rules() -> None:
 
     def plan_resources(wanted, *arguments, **rest):
         planned = plan(wanted, *arguments, **rest)
-        return replace(planned, writes=tuple(w for w in planned.writes if w.controller != "devices"))
+        writes = tuple(w for w in planned.writes if w.controller != "devices")
+        return replace(planned, writes=writes, device_program=None)
 
     from ocispec.record import replace
     from pyrunc.container import resources as of_container

@@ -7,7 +7,7 @@ from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING
 
 from faults.errnos import PLAUSIBLE
-from faults.kinds import RUNTIME
+from faults.kinds import RUNTIME, SECOND
 from faults.scenes import ID
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def faults_of(scene: Scene, who: int) -> Iterator[Fault]:
     scene.prepare()
     calls = scene.injector.calls(who, *scene.words)
     scene.finish()
+    if who == SECOND and scene.name == "exec":  # what it executes is not ours any more
+        calls = calls[: [name for _call, name in calls].index("execve") + 1]
     for call, name in calls:
         yield Fault(who, call, name, "kill")
         if who == RUNTIME:

@@ -88,8 +88,9 @@ class Run(Scene):
 
     def check(self, result: Result, *, killed: bool) -> None:
         super().check(result, killed=killed)
-        if result.status == 0:
-            assert not (self.injector.state_root / ID).exists(), "a run that ended left its directory"
+        if result.status == 0 and (self.injector.state_root / ID).exists():
+            # The exit status is the container's; that something could not be removed is a warning.
+            assert "level=warning" in result.err, "a run that ended left its directory"
 
     def go_on(self, *, killed: bool) -> None:
         if killed:

@@ -1,3 +1,55 @@
+"""A bundle, the program that disturbs, and the world before."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
 from cli.conftest import bundle, rootfs_template
+from faults import injector
+from faults.injector import Injector
+from faults.scenes import ID
+from faults.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cli.bundle import Bundle
 
 __all__ = ["bundle", "rootfs_template"]
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@pytest.fixture(scope="module")
+def inject(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return injector.build(tmp_path_factory.mktemp("inject"))
+
+
+@pytest.fixture(autouse=True)
+def _orphans_are_ours() -> Iterator[None]:
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    yield
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def name(tmp_path: Path) -> str:
+    return f"faults-{os.getpid()}-{tmp_path.name}"
+
+
+@pytest.fixture
+def stage(bundle: Bundle, inject: Path, tmp_path: Path, name: str) -> Iterator[tuple[Injector, Bundle, World]]:
+    bundle.args("sleep", "1000")
+    bundle.linux["cgroupsPath"] = f"/{name}/{ID}"
+    bundle.linux["resources"]["memory"] = {"limit": 1 << 28}
+    bundle.save()
+    (tmp_path / "state").mkdir()
+    world = World(tmp_path, name)
+    yield Injector(inject, tmp_path / "state"), bundle, world
+    world.clear()

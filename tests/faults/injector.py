@@ -31,6 +31,7 @@ class Injector:
     def __init__(self, program: Path, state_root: Path) -> None:
         self.program = program
         self.state_root = state_root
+        self.user: int | None = None  # whose commands they are; None: ours
         self.known = children()
 
     def plain(self, *words: str) -> Result:
@@ -42,6 +43,7 @@ class Injector:
     def calls(self, who: int, *words: str) -> list[tuple[int, str]]:
         """(which, name) of every call of that process, without those of its own start."""
         with tempfile.NamedTemporaryFile() as out:
+            Path(out.name).chmod(0o666)
             self.disturbed(who, 0, f"list:{out.name}", *words).ok()
             content = out.read()
         names = [NAMES.get(number, f"call {number}") for (number,) in struct.iter_unpack("i", content)]
@@ -52,7 +54,14 @@ class Injector:
         argv = [*before, PATH, "--root", str(self.state_root), *words]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             with subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={"PATH": os.defpath}
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={"PATH": os.defpath},
+                user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else [],
             ) as process:
                 status = self._wait(process)
             out.seek(0)

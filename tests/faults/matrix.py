@@ -7,6 +7,7 @@ from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING
 
 from faults.errnos import PLAUSIBLE
+from faults.kinds import RUNTIME, SECOND
 from faults.scenes import ID
 
 if TYPE_CHECKING:
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
 
     from faults.scenes import Scene
     from faults.world import World
-
-RUNTIME, STAGE = 0, 1
-# Who is disturbed in which verb; a create with hooks has those as the third process.
-WHO = {"create": (RUNTIME, STAGE), "exec": (RUNTIME, STAGE)}
 
 
 class Fault:
@@ -37,6 +34,8 @@ def faults_of(scene: Scene, who: int) -> Iterator[Fault]:
     scene.prepare()
     calls = scene.injector.calls(who, *scene.words)
     scene.finish()
+    if who == SECOND and scene.name == "exec":  # what it executes is not ours any more
+        calls = calls[: [name for _call, name in calls].index("execve") + 1]
     for call, name in calls:
         yield Fault(who, call, name, "kill")
         if who == RUNTIME:
@@ -73,7 +72,7 @@ def run(scene: Scene, world: World, faults: Iterable[Fault], problems: list[str]
 
 def _try_one(scene: Scene, world: World, fault: Fault) -> None:
     scene.prepare()
-    scene.is_stage = fault.who == STAGE
+    scene.is_stage = fault.who != RUNTIME
     result = scene.injector.disturbed(fault.who, fault.call, fault.what, *scene.words)
     scene.check(result, killed=fault.what == "kill")
     scene.go_on(killed=fault.what == "kill")

@@ -2,131 +2,94 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 from datetime import UTC, datetime
-from errno import EAGAIN, EIO, ENOMEM
+from errno import EAGAIN, EIO, EMFILE, ENOMEM
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from faults import injector, matrix
-from faults.injector import Injector
-from faults.scenes import ID, SCENES, Create, Delete, Exec, Scene, Start
-from faults.world import World
+from faults import matrix
+from faults.kinds import ALL, CONFINED, PLAIN, RUNTIME, STAGE, Kind
+from faults.scenes import Create, Exec, Scene, Start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from cli.bundle import Bundle
+    from faults.injector import Injector
+    from faults.world import World
 
 # Another part of the matrix every day; FAULTS_SEED repeats a day's.
 SEED = int(os.environ.get("FAULTS_SEED", datetime.now(UTC).toordinal()))
 SAMPLES = 12  # of each process of each verb
-PR_SET_CHILD_SUBREAPER = 36
 
 
-@pytest.fixture(scope="module")
-def inject(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return injector.build(tmp_path_factory.mktemp("inject"))
-
-
-@pytest.fixture(autouse=True)
-def _orphans_are_ours() -> Iterator[None]:
-    prctl = ctypes.CDLL(None).prctl
-    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    yield
-    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-
-
-@pytest.fixture
-def name(tmp_path: Path) -> str:
-    return f"faults-{os.getpid()}-{tmp_path.name}"
-
-
-@pytest.fixture
-def stage(bundle: Bundle, inject: Path, tmp_path: Path, name: str) -> Iterator[tuple[Injector, Bundle, World]]:
-    bundle.args("sleep", "1000")
-    bundle.linux["cgroupsPath"] = f"/{name}/{ID}"
-    bundle.linux["resources"]["memory"] = {"limit": 1 << 28}
-    bundle.save()
-    (tmp_path / "state").mkdir()
-    world = World(tmp_path, name)
-    yield Injector(inject, tmp_path / "state"), bundle, world
-    world.clear()
-
-
-def with_hooks(bundle: Bundle) -> None:
-    hook = {"path": "/bin/true"}
-    bundle.config["hooks"] = {kind: [hook] for kind in ("createRuntime", "createContainer", "poststart", "poststop")}
-    bundle.save()
-
-
-@pytest.mark.parametrize("kind", SCENES)
-def test_some_faults(stage: tuple[Injector, Bundle, World], kind: type[Scene]) -> None:
+def faulty(stage: tuple[Injector, Bundle, World], kind: Kind, scene: type[Scene]) -> Scene:
+    """The scene, in a bundle of that kind."""
     inject, bundle, world = stage
-    scene = kind(inject, bundle)
+    kind.prepare(bundle, inject)
+    bundle.save()
+    world.begin()
+    return scene(inject, bundle)
+
+
+def shown(value: object) -> str:
+    return str(getattr(value, "name", value))
+
+
+@pytest.mark.parametrize(("kind", "verb"), ALL, ids=shown)
+def test_some_faults(stage: tuple[Injector, Bundle, World], kind: Kind, verb: type[Scene]) -> None:
+    scene = faulty(stage, kind, verb)
     problems: list[str] = []
-    for who in matrix.WHO.get(scene.name, (matrix.RUNTIME,)):
-        chosen = matrix.sample(matrix.faults_of(scene, who), SAMPLES, Random(f"{SEED} {scene.name} {who}"))
-        assert matrix.run(scene, world, chosen, problems).total() == SAMPLES
+    for who in kind.scenes[verb]:
+        chosen = matrix.sample(matrix.faults_of(scene, who), SAMPLES, Random(f"{SEED} {kind.name} {scene.name} {who}"))
+        assert matrix.run(scene, stage[2], chosen, problems).total() == SAMPLES
     assert not problems, f"FAULTS_SEED={SEED}\n" + "\n".join(problems)
 
 
-def test_some_faults_with_hooks(stage: tuple[Injector, Bundle, World]) -> None:
-    """The third process is the createRuntime hook's."""
-    inject, bundle, world = stage
-    with_hooks(bundle)
-    scene = Create(inject, bundle)
-    problems: list[str] = []
-    for who in (0, 1, 2):
-        chosen = matrix.sample(matrix.faults_of(scene, who), SAMPLES, Random(f"{SEED} hooks {who}"))
-        assert matrix.run(scene, world, chosen, problems).total() == SAMPLES
-    assert not problems, f"FAULTS_SEED={SEED}\n" + "\n".join(problems)
-
-
-# What the whole matrix found: verb, process, call, which of them, what.
+# What the whole matrix found: kind, verb, process, call, which of them, what.
 FOUND = [
-    (Create, matrix.RUNTIME, "newfstatat", 0, EIO),  # of a standard descriptor: a traceback
-    (Create, matrix.RUNTIME, "flock", 0, ENOMEM),  # its directory stayed, and the id was taken
-    (Create, matrix.RUNTIME, "close", -1, EIO),  # a complete container and a create that failed
-    (Start, matrix.RUNTIME, "poll", 0, "kill"),  # running, said to be created, and start again waited for ever
-    (Exec, matrix.STAGE, "sendto", -1, EAGAIN),  # the dead process between was taken for the program
-    (Exec, matrix.STAGE, "read", -1, EIO),
+    (PLAIN, Create, RUNTIME, "newfstatat", 0, EIO),  # of a standard descriptor: a traceback
+    (PLAIN, Create, RUNTIME, "flock", 0, ENOMEM),  # its directory stayed, and the id was taken
+    (PLAIN, Create, RUNTIME, "close", -1, EIO),  # a complete container and a create that failed
+    (PLAIN, Start, RUNTIME, "poll", 0, "kill"),  # running, said to be created, and start again waited for ever
+    (PLAIN, Exec, STAGE, "sendto", -1, EAGAIN),  # the dead process between was taken for the program
+    (PLAIN, Exec, STAGE, "read", -1, EIO),
+    (CONFINED, Create, RUNTIME, "pidfd_open", 0, EMFILE),  # init, just made, went on, and its cgroup was left
 ]
 
 
-@pytest.mark.parametrize(("kind", "who", "call", "which", "what"), FOUND)
+@pytest.mark.parametrize(("kind", "verb", "who", "call", "which", "what"), FOUND, ids=shown)
 def test_faults_that_were_found(
-    stage: tuple[Injector, Bundle, World], kind: type[Scene], who: int, call: str, which: int, what: int | str
+    stage: tuple[Injector, Bundle, World],
+    kind: Kind,
+    verb: type[Scene],
+    who: int,
+    call: str,
+    which: int,
+    what: int | str,
 ) -> None:
-    inject, bundle, world = stage
-    scene = kind(inject, bundle)
+    scene = faulty(stage, kind, verb)
     faults = [fault for fault in matrix.faults_of(scene, who) if fault.name == call]
     chosen = [fault for fault in faults if fault.what == str(what)][which]
     problems: list[str] = []
-    matrix.run(scene, world, [chosen], problems)
+    matrix.run(scene, stage[2], [chosen], problems)
     assert not problems
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "hooks"), [*((kind, False) for kind in SCENES), (Create, True), (Start, True), (Delete, True)]
-)
-def test_all_faults(stage: tuple[Injector, Bundle, World], kind: type[Scene], hooks: bool) -> None:
-    inject, bundle, world = stage
-    if hooks:
-        with_hooks(bundle)
-    scene = kind(inject, bundle)
+@pytest.mark.parametrize(("kind", "verb"), ALL, ids=shown)
+def test_all_faults(stage: tuple[Injector, Bundle, World], kind: Kind, verb: type[Scene]) -> None:
+    scene = faulty(stage, kind, verb)
     problems: list[str] = []
-    for who in (*matrix.WHO.get(scene.name, (matrix.RUNTIME,)), *([2] if hooks and scene.name == "create" else [])):
+    for who in kind.scenes[verb]:
         faults = list(matrix.faults_of(scene, who))
-        tried = matrix.run(scene, world, faults, problems)
+        tried = matrix.run(scene, stage[2], faults, problems)
         calls = len({fault.call for fault in faults})
-        print(f"{scene.name}{', hooks' if hooks else ''}, process {who}: {calls} calls, {dict(tried)}")
+        print(f"{kind.name}: {scene.name}, process {who}: {calls} calls, {dict(tried)}")
     assert not problems, "\n".join(problems)
 
 

@@ -26,6 +26,10 @@ class World:
         self.hierarchies = [
             line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if _is_cgroup(line)
         ]
+        self.begin()
+
+    def begin(self) -> None:
+        """What is there now is not what is left later."""
         self.known = children()
         self.before = self.seen()
 

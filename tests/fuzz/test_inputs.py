@@ -1,7 +1,7 @@
 """Whatever is read, a reader returns what its caller expects or raises what the command line tells: nothing else.
 
-FUZZ_EXAMPLES: how many examples of each; `make fuzz` asks for many.  The seed is hypothesis' own, and it prints an
-example that fails as the code that repeats it.
+FUZZ_EXAMPLES: how many examples of each; `make fuzz` asks for many, and for others each time (`make test` has the same
+every time: tests/conftest.py).  hypothesis prints an example that fails as the code that repeats it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ bounded = settings(
     max_examples=EXAMPLES,
     deadline=None,
     database=None,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

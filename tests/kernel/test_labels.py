@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocispec.config import Process, User
-from pyrunc.kernel.constants import CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC
+from pyrunc.kernel.constants import CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, O_DIRECTORY, O_PATH
 from pyrunc.kernel.host import Host
+from pyrunc.process.procfs import emit_host_procfs
 from pyrunc.program.builder import Program
 from pyrunc.security.lsm import emit_label
 from stage_process import encoded, run_stage
@@ -21,14 +22,20 @@ HOST = Host(euid=0, egid=0, machine="x86_64", in_user_namespace=False, cgroups=(
 PROCESS = Process(args=("x",), cwd="/", user=User(uid=0, gid=0), selinux_label="a:b:c:s0")
 
 
-def written(stage: Path, covered: str = "", source: str = "") -> tuple[str, int]:
-    """(the failing operation's words, errno) with `source` mounted over a path, in a mount namespace of its own."""
+def written(stage: Path, covered: str = "", source: str = "", *, proc_fd: int = -1) -> tuple[str, int]:
+    """(the failing operation's words, errno) with `source` mounted over a path, in a mount namespace of its own.
+
+    `proc_fd`: what the stage is to open the host's /proc as before that, as the runtime gives it.
+    """
     p = Program()
+    if proc_fd >= 0:
+        before = p.result("openat", -100, "/proc", O_PATH | O_DIRECTORY)
+        p.call("dup3", before, proc_fd, 0)
     p.call("unshare", CLONE_NEWNS)
     p.call("mount", "", "/", "", MS_REC | MS_PRIVATE, "")
     if covered:
         p.call("mount", source, covered, "", MS_BIND, "")
-    emit_label(p, PROCESS, HOST)
+    emit_label(p, PROCESS, HOST, lambda p: emit_host_procfs(p, proc_fd))
     messages, _status = run_stage([stage], encoded(p))
     index, value = messages[-1]
     return p.operations[index].label.doing, -value
@@ -47,7 +54,12 @@ def test_another_file_of_procfs_in_its_place(stage: Path, covered: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "words"), [("/tmp", "check that it is procfs"), ("/proc/1", "check that it is procfs' root")]
+    ("source", "words"), [("/tmp", "check that /proc is procfs"), ("/proc/1", "check that /proc is procfs' root")]
 )
 def test_something_else_in_the_place_of_proc(stage: Path, source: str, words: str) -> None:
     assert written(stage, "/proc", source) == (words, EUCLEAN)
+
+
+def test_somebody_elses_proc_is_not_asked(stage: Path) -> None:
+    """As after joining a mount namespace by path, whose /proc may be anything."""
+    assert written(stage, "/proc", "/tmp", proc_fd=50) == ("set the label", EINVAL)

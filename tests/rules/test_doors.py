@@ -27,10 +27,10 @@ OTHERS = {
     "pyrunc.namespaces.sysctl": ({"openat2"}, "below a descriptor of procfs: no link, no mount on the way"),
     "pyrunc.process.birth": ({"openat"}, "its own descriptors, in the host's procfs"),
     "pyrunc.process.credentials": ({"openat2"}, "cwd, after pivot_root, without magic links; asked again by getcwd(2)"),
-    "pyrunc.process.limits": ({"openat"}, "oom_score_adj in the host's procfs, before anything is joined"),
-    "pyrunc.process.plan_exec": ({"openat", "chdir", "chroot"}, "the host's /proc before, and / itself after the join"),
-    "pyrunc.process.procfs": ({"openat"}, "/proc where no procfs may be made; asked whether it is the root of one"),
-    "pyrunc.security.lsm": ({"openat", "openat2"}, "its own attributes in the host's procfs, before pivot_root"),
+    "pyrunc.process.limits": ({"openat2"}, "below a descriptor of procfs: no magic link, no mount on the way"),
+    "pyrunc.process.plan_exec": ({"openat", "chdir", "chroot"}, "/ itself, after the join"),
+    "pyrunc.process.procfs": ({"openat"}, "the host's /proc; asked whether it is the root of a procfs"),
+    "pyrunc.security.lsm": ({"openat2"}, "below a descriptor of procfs: no magic link, no mount on the way"),
 }
 MOUNTERS = {
     "pyrunc.rootfs.filesystems": "new file systems, detached; mount(2) on /proc/self/fd/N for what fsconfig cannot say",

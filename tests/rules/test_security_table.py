@@ -90,5 +90,5 @@ def test_a_defence_is_taken_away_for_an_attack() -> None:
     defences = set(re.findall(r"^def (\w+)", source, re.MULTILINE)) - {"main"}
     used = {row.without for row in ROWS.values() if row.without}
     assert used <= defences
-    others = (TOP / "tests/security/test_exec_attacks.py").read_text()
+    others = "".join((TOP / f"tests/security/test_{name}.py").read_text() for name in ("exec_attacks", "hostile_proc"))
     assert [name for name in defences - used if f'"{name}"' not in others] == []

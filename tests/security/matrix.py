@@ -108,6 +108,9 @@ ROWS = {
     "long fields": Row("S26", "CVE-2021-43784", attacks.long_fields, HOLDS, HOLDS),
     "documents": Row("S26", "", attacks.documents, HIT, HIT),
     "devices by default": Row("S27", "GHSA-g54h-m393-cpwq", attacks.devices_by_default, HOLDS, HIT, "device_rules"),
+    "devices by default on v2": Row(
+        "S27", "GHSA-g54h-m393-cpwq", attacks.devices_by_default_v2, HOLDS, HIT, "device_rules"
+    ),
     "the root stays read-only": Row("S31", "CVE-2026-115521", attacks.readonly_root, HOLDS, HOLDS, "late_readonly"),
     "environment of hooks": Row(
         "S21", "CVE-2025-23266", attacks.environment_of_hooks, HOLDS, HOLDS, "hook_environment"

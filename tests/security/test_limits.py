@@ -11,6 +11,8 @@ from cli.bundle import in_user_namespace
 from cli.runtime import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cli.bundle import Bundle
     from cli.runtime import Runtime
 
@@ -53,10 +55,23 @@ def test_a_process_killed_by_somebody_is_no_oom(runtime: Runtime, bundle: Bundle
     assert "OOM" not in result.err
 
 
-def test_one_process(runtime: Runtime, bundle: Bundle) -> None:
-    limit(bundle, pids={"limit": 1})
-    bundle.args("echo", "up")
-    assert runtime.run(bundle).ok().out == "up\n"
+def with_time(bundle: Bundle) -> None:
+    bundle.namespace("time")
+
+
+@pytest.mark.parametrize("kind", [plain, in_user_namespace, with_time], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_few_processes(runtime: Runtime, bundle: Bundle, kind: Callable[[Bundle], None], most: int) -> None:
+    """A birth may take two processes; the container has what config.json says from its first moment on."""
+    limit(bundle, pids={"limit": most})
+    kind(bundle)
+    bundle.shell("for n in 1 2 3 4; do sleep 1000 & done; echo not reached")
+    container_id = runtime.create(bundle)
+    pids = Path("/sys/fs/cgroup/pids", container_id)
+    assert (pids / "pids.max").read_text() == f"{most}\n"
+    assert (pids / "pids.current").read_text() == "1\n"
+    runtime("start", container_id).ok()
+    wait_until(lambda: int((pids / "pids.events").read_text().split()[1]) > 0)
 
 
 def test_one_process_too_few_is_said(runtime: Runtime, bundle: Bundle) -> None:

@@ -101,7 +101,8 @@ def device_rules() -> None:
 
     def plan_resources(wanted, *arguments, **rest):
         planned = plan(wanted, *arguments, **rest)
-        return replace(planned, writes=tuple(w for w in planned.writes if w.controller != "devices"))
+        writes = tuple(w for w in planned.writes if w.controller != "devices")
+        return replace(planned, writes=writes, device_program=None)
 
     from ocispec.record import replace
     from pyrunc.container import resources as of_container
@@ -174,6 +175,14 @@ def private_procfs() -> None:
                     p.close(setting)
 
     plan.emit_sysctls = emit_sysctls
+
+
+def proc_of_the_host() -> None:
+    """In a mount namespace that was joined "/proc" is what was mounted there: tests/security/test_hostile_proc.py."""
+    from pyrunc.process import plan
+
+    replace = plan.replace
+    plan.replace = lambda record, **fields: record if "proc" in fields else replace(record, **fields)
 
 
 def deadlines() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ocispec.record import replace
 from pyrunc.cgroups import v1, v2
 from pyrunc.cgroups.devices import v1_writes
 from pyrunc.cgroups.place import is_only_v2
@@ -56,6 +57,27 @@ def plan_resources(
         if resources.memory is not None and resources.memory.kernel is not None:
             warnings.append(NO_KERNEL_MEMORY)
     return ResourcePlan(writes=tuple(writes), warnings=tuple(warnings), device_program=device_program)
+
+
+def with_room(plan: ResourcePlan, processes: int) -> ResourcePlan:
+    """A limit of fewer than `processes`, which a container's birth takes, becomes one when only its init is left.
+
+    Until then the limit is what the birth takes, and all processes are ours or config.json's hooks.  As in runc and
+    crun, which write limits when their own processes are made: pids.limit 1 is no error with a user namespace.
+    """
+    too_few = tuple(map(str, range(processes)))
+    early: list[Write] = []
+    late: tuple[Write, ...] = ()
+    for write in plan.writes:
+        if write.file != "pids.max":
+            early.append(write)
+        elif write.value in too_few:
+            early.append(Write(write.controller, write.file, str(processes), write.place))
+            late = (write,)
+        else:
+            early.append(write)
+            late = ()  # linux.resources.unified has the last word
+    return replace(plan, writes=tuple(early), late=late)
 
 
 def _limits(resources: Resources, versions: dict[str, int], only_v2: bool) -> Iterator[Write]:

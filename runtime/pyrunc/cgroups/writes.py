@@ -56,10 +56,12 @@ class ResourcePlan(Record):
     """What linux.resources comes to on this host: writes in order, and what the user should be told.
 
     `device_program` is struct bpf_insn[] for version 2, b"" where everything is allowed; None: devices are version 1's
-    business, or nobody's.  `owner` is the host's uid that version 2's directory is given to.
+    business, or nobody's.  `owner` is the host's uid that version 2's directory is given to.  `late`: what is written
+    when the container is complete, before it is let go.
     """
 
     writes: tuple[Write, ...]
+    late: tuple[Write, ...] = ()
     warnings: tuple[str, ...] = ()
     device_program: bytes | None = None
     owner: int | None = None

@@ -14,7 +14,8 @@ from ocispec.record import Record, replace
 from pyrunc import log
 from pyrunc.cgroups import drivers
 from pyrunc.cgroups import fs as cgroupfs
-from pyrunc.cgroups.apply import establish
+from pyrunc.cgroups.apply import apply, establish
+from pyrunc.cgroups.resources import with_room
 from pyrunc.container.bundle import Bundle, load_bundle
 from pyrunc.container.inherited import listen_descriptors
 from pyrunc.container.links import source_links, with_links_resolved
@@ -92,8 +93,9 @@ class Starting(Record):
     fifo: Fd
     console: Fd | None
     options: CreateOptions
-    ready: Callable[[Created], None]
     limits: tuple[Write, ...]
+    late: tuple[Write, ...]  # those that are written when only init is left
+    ready: Callable[[Created], None]
 
 
 def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
@@ -109,6 +111,10 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
     if namespaces.has_user_namespace:
         host = replace(host, capabilities=ALL_CAPABILITIES)  # user_namespaces(7): its first process has them all
     resources = resources_of(config, host, skip_devices=skip, without_cgroup=options.cgroup_manager == drivers.DISABLED)
+    # init, the process that makes it (namespaces/plan.py), the one that systemd makes the scope of (process/holder.py)
+    births = 1 + namespaces.needs_second_process + (cgroup.scope is not None)
+    if births > 1:
+        resources = with_room(resources, births)
     for warning in resources.warnings:
         log.debug(warning)
     for warning in credential_warnings(config.process, host):
@@ -256,8 +262,9 @@ def _make(
         fifo=directory.make_fifo(),
         console=console,
         options=options,
-        ready=ready,
         limits=prepared.resources.writes,
+        late=prepared.resources.late,
+        ready=ready,
     )
     try:
         return _start(starting, wanted, plan, opened)
@@ -280,6 +287,8 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
 
     def is_ready(pid: int) -> None:
         complete = _with_process(record, pid)
+        if starting.late:
+            apply(wanted.cgroup, starting.late)
         if record.rdt:
             from pyrunc.container import rdt
 

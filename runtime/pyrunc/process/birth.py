@@ -63,13 +63,15 @@ def emit_session(p: Program) -> None:
     p.call("setsid", doing="become a session leader")
 
 
-def emit_own_descriptors(p: Program) -> Register:
+def emit_own_descriptors(p: Program, proc_fd: int = -1) -> Register:
     """An O_PATH descriptor of /proc/self/fd in the host's procfs, good after pivot_root too.
 
     With it the exec fifo's O_PATH descriptor can be opened for writing at the end without trusting, or needing, a
     /proc of the container.  A process may always look up its own descriptors, dumpable or not (proc_fd_permission).
+    `proc_fd`: see process/procfs.py.
     """
-    return p.result("openat", AT_FDCWD, "/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC, doing="open /proc/self/fd")
+    directory, path = (AT_FDCWD, "/proc/self/fd") if proc_fd < 0 else (proc_fd, "self/fd")
+    return p.result("openat", directory, path, O_PATH | O_DIRECTORY | O_CLOEXEC, doing="open /proc/self/fd")
 
 
 def emit_wait_for_start(p: Program, own_descriptors: Register, fifo: int, above: int) -> Register:

@@ -10,6 +10,7 @@ SOCKET = "socket"
 EXEC_FIFO = "exec fifo"
 CONSOLE = "console socket"
 ROOTFS = "rootfs"
+PROC = "the host's /proc"
 FIRST = 3
 
 

@@ -8,15 +8,18 @@ from ocispec.forms import parse_number_list
 from pyrunc.errors import ConfigError, Unsupported
 from pyrunc.kernel import constants
 from pyrunc.kernel.constants import (
-    AT_FDCWD,
     IOPRIO_CLASS_SHIFT,
     IOPRIO_WHO_PROCESS,
     O_CLOEXEC,
     O_WRONLY,
     PER_LINUX,
     PER_LINUX32,
+    RESOLVE_BENEATH,
+    RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_XDEV,
     SCHED_NORMAL,
 )
+from pyrunc.process.procfs import emit_host_procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from pyrunc.program.builder import Program
 
 _PERSONALITIES = {"LINUX": PER_LINUX, "LINUX32": PER_LINUX32}
+_OPEN_HOW = Struct("<QQQ")  # flags, mode, resolve: openat2(2)
 _RLIMIT64 = Struct("<QQ")  # soft, hard: prlimit(2)
 # struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, runtime, deadline, period
 _SCHED_ATTR = Struct("<IIQiIQQQ")
@@ -53,11 +57,15 @@ def emit_oom_score_adj(p: Program, process: Process) -> None:
     """First of all: /proc/self of a non-dumpable process belongs to root, which the process may no longer be."""
     if process.oom_score_adj is None:
         return
-    path, value = "/proc/self/oom_score_adj", str(process.oom_score_adj)
+    path, value = "self/oom_score_adj", str(process.oom_score_adj)
+    resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
     with p.at("process.oomScoreAdj", value):
-        setting = p.result("openat", AT_FDCWD, path, O_WRONLY | O_CLOEXEC, doing=f"open {path}")
-        p.call("write", setting, value, len(value), doing=f"write {path}")
+        proc = emit_host_procfs(p)
+        how = p.constant(_OPEN_HOW.pack(O_WRONLY | O_CLOEXEC, 0, resolve))
+        setting = p.result("openat2", proc, path, how, how.size, doing=f"open /proc/{path}")
+        p.call("write", setting, value, len(value), doing=f"write /proc/{path}")
         p.close(setting)
+        p.close(proc)
 
 
 def emit_scheduling(p: Program, config: Config, process: Process) -> None:

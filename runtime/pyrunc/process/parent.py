@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from ocispec.record import Record
 from pyrunc.errors import ProtocolError, StageFailed, during
-from pyrunc.kernel.constants import O_RDONLY
+from pyrunc.kernel.constants import O_DIRECTORY, O_PATH, O_RDONLY
 from pyrunc.kernel.files import Fd, open_file, read_file
 from pyrunc.kernel.mounts import clone_tree, map_ids
 from pyrunc.kernel.processes import open_pidfd, set_limits
 from pyrunc.namespaces.users import write_id_maps
 from pyrunc.process import sync
-from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, ROOTFS, namespace, preserved, source
+from pyrunc.process.descriptors import CONSOLE, EXEC_FIFO, FIRST, PROC, ROOTFS, namespace, preserved, source
 from pyrunc.process.hooks import STDERR, STDOUT, describe_status, open_output, run_hooks, tail
 from pyrunc.process.limits import limits_of
 from pyrunc.process.passwd import home_of
@@ -82,6 +82,9 @@ def open_for_stage(opened: Opened, plan: Plan, wanted: Birth, fifo: Fd, console:
     if ROOTFS in names:
         with during(f"root.path {wanted.rootfs}: clone the mount"):
             opened.own(ROOTFS, clone_tree(wanted.rootfs, recursive=True))
+    if PROC in names:
+        with during("open /proc"):
+            opened.own(PROC, open_file("/proc", O_PATH | O_DIRECTORY))
     if HOOK_OUTPUT in names and HOOK_OUTPUT not in opened.numbers:
         opened.own(HOOK_OUTPUT, open_output(wanted.config.annotations, STDOUT))
     if HOOK_ERRORS in names and HOOK_ERRORS not in opened.numbers:

@@ -29,6 +29,7 @@ from pyrunc.process.affinity import emit_affinity
 from pyrunc.process.descriptors import CONSOLE, FIRST, Descriptors, preserved
 from pyrunc.process.limits import emit_oom_score_adj
 from pyrunc.process.payload import emit_execution, emit_payload
+from pyrunc.process.procfs import emit_host_procfs
 from pyrunc.program.builder import Program
 from pyrunc.rootfs.console import emit_terminal
 from pyrunc.security.keyring import emit_session_keyring
@@ -89,8 +90,9 @@ def compile_exec(wanted: Execution) -> ExecPlan:
     emit_affinity(p, wanted.process, "final")
     proc = None
     if wanted.process.terminal:  # nothing else needs it, and who got into the stage would have the host's processes
-        proc = p.result("openat", AT_FDCWD, "/proc", _DIRECTORY, 0, doing="open /proc")
-    emit_label(p, wanted.process, wanted.host)
+        with p.at("process.terminal"):
+            proc = emit_host_procfs(p)
+    emit_label(p, wanted.process, wanted.host, emit_host_procfs)
     _emit_enter(p, wanted, init, root)
     birth.emit_session(p)
     if not wanted.no_new_keyring:

@@ -134,10 +134,12 @@ class Stage:
         """End it and wait for it; its wait status when it was our child.
 
         One in a frozen cgroup of version 1 ends when that is thawed, whoever does it: then there is nobody to wait for.
+        A second process that it has made, and that we have not adopted yet, ends at its next word to us.
         """
         if self.pid == 0:
             return None
         send_signal(self.pidfd, _SIGKILL)
+        self.socket.close()
         if not wait_for_exit(self.pidfd, _DEATH_SECONDS):
             return None
         return reap(self.pid)

@@ -52,7 +52,7 @@ def emit_console(p: Program, root: Register, inputs: RootfsInputs) -> None:
     if process is None or inputs.console_fd < 0:
         # Nobody would hold the master: the terminal is hung up at once.  create says it sooner, in runc's words.
         raise ConfigError("process.terminal: there is no console socket to send the terminal to")
-    emit_terminal(p, root, process, inputs.console_fd, inputs.spare_fd)
+    emit_terminal(p, root, process, inputs.console_fd, inputs.spare_fd, proc=inputs.proc)
 
 
 def emit_terminal(
@@ -63,7 +63,7 @@ def emit_terminal(
     spare_fd: int,
     *,
     is_exec: bool = False,
-    proc: Register | None = None,
+    proc: Register | int | None,
 ) -> None:
     """A new terminal for the process; /dev/console is the container's own, not that of an `exec`.
 
@@ -90,7 +90,7 @@ def emit_terminal(
 
 
 def _emit_open_multiplexer(
-    p: Program, paths: RootPaths, facts: Facts, spare_fd: int, proc: Register | None
+    p: Program, paths: RootPaths, facts: Facts, spare_fd: int, proc: Register | int | None
 ) -> Register:
     looked_at = paths.open_existing("/dev/pts/ptmx")
     facts.read(p, looked_at)

@@ -32,7 +32,7 @@ from pyrunc.kernel.constants import (
     S_IFMT,
     S_IFREG,
 )
-from pyrunc.rootfs.host import emit_open, emit_reopen
+from pyrunc.rootfs.host import emit_open_own, emit_reopen
 from pyrunc.rootfs.paths import Facts, RootPaths
 from pyrunc.rootfs.sending import descriptor_message
 
@@ -56,7 +56,8 @@ _RETRIES = 2  # of a sendfile(2) that moved less than it was asked to: then it s
 def emit_hand_over(p: Program, inputs: RootfsInputs, source: Register, tmpfs: Register, index: int) -> None:
     """Both directories and our user namespace go to the parent, which copies before it answers."""
     p.sync(inputs.sync_hand_over, "tmpcopyup: hand over the directories", index)
-    namespace = emit_open(p, "/proc/self/ns/user", O_RDONLY, doing="tmpcopyup: open the user namespace")
+    doing = "tmpcopyup: open the user namespace"
+    namespace = emit_open_own(p, "ns/user", O_RDONLY, doing=doing, proc=inputs.proc)
     for descriptor in (source, tmpfs, namespace):
         p.call("dup3", descriptor, inputs.spare_fd, O_CLOEXEC, doing="tmpcopyup: hand over")
         message = descriptor_message(p, b"\0", inputs.spare_fd)
@@ -118,7 +119,7 @@ def _emit_file(copying: Copying, source: Register, target: Register, entry: Entr
         copying.facts.read(p, found, doing)
         changed = f"{doing}: it was changed meanwhile"
         p.check(copying.facts.mode, S_IFREG, doing=changed, errno=EAGAIN, mask=S_IFMT)
-        reading = emit_reopen(p, found, O_RDONLY, copying.spare_fd, doing=doing)
+        reading = emit_reopen(p, found, O_RDONLY, copying.spare_fd, doing=doing, proc=None)
         p.close(found)
         _emit_content(p, copy, reading, entry.size, doing)
         p.close(reading)

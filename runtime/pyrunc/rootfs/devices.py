@@ -155,7 +155,7 @@ def _emit_device(making: _Making, directory: Register, name: str, device: Device
     node = making.paths.open_name(directory, name)
     emit_check_device(p, making.facts, node, kind, major, minor)
     emit_owner(p, node, device.uid or 0, device.gid or 0)
-    emit_mode(p, node, _mode(device), making.inputs.spare_fd)
+    emit_mode(p, node, _mode(device), making.inputs.spare_fd, making.inputs.proc)
     p.close(node)
 
 

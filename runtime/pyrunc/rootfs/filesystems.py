@@ -23,6 +23,7 @@ from pyrunc.kernel.constants import (
     MS_SYNCHRONOUS,
     O_CLOEXEC,
 )
+from pyrunc.rootfs.host import emit_enter_slash, own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,11 +125,12 @@ def _emit_string(p: Program, context: Register, key: str, value: str, doing: str
     p.call("fsconfig", context, FSCONFIG_SET_STRING, key, value, 0, doing=f"{doing}option {key}={value}")
 
 
-def emit_mount_by_path(p: Program, wanted: FileSystem, target: Register, spare_fd: int) -> None:
+def emit_mount_by_path(p: Program, wanted: FileSystem, target: Register, spare_fd: int, proc: int | None) -> None:
     """mount(2) on what `target` stands for.
 
     The path it wants is one of the host's procfs, which nothing in the container can reach before pivot_root(2), and
-    leads to the descriptor and nowhere else.
+    leads to the descriptor and nowhere else.  mount(2) takes no directory descriptor: where the host's /proc is one
+    (`proc`, rootfs/host.py), it is the current directory for the one call.
     """
     words = [key if value is None else f"{key}={_quoted(value)}" for key, value in wanted.data]
     data = ",".join(words)
@@ -139,7 +141,12 @@ def emit_mount_by_path(p: Program, wanted: FileSystem, target: Register, spare_f
         flags |= _MOUNT_FLAGS[word]
     doing = f"mount {wanted.type}"
     p.call("dup3", target, spare_fd, O_CLOEXEC, doing=doing)
-    p.call("mount", wanted.source or "none", f"/proc/self/fd/{spare_fd}", wanted.type, flags, data, doing=doing)
+    if proc is not None:
+        p.call("fchdir", proc, doing=doing)
+    _directory, path = own(f"fd/{spare_fd}", proc)
+    p.call("mount", wanted.source or "none", path, wanted.type, flags, data, doing=doing)
+    if proc is not None:
+        emit_enter_slash(p)
     p.call("close", spare_fd, doing=doing)
 
 

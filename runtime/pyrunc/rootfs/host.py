@@ -3,6 +3,9 @@
 Until pivot_root(2) the stage's "/" is the host's.  Its procfs is how an open descriptor is named where the kernel wants
 a path: /proc/self/fd/N leads to the descriptor and nowhere else.  N must be known when the program is written, so the
 descriptor is first put on a number that nobody else uses (RootfsInputs.spare_fd).
+
+`proc` is a descriptor of the host's /proc, for a process to which that path is somebody else's: exec in the container,
+create in a mount namespace that was joined.  There /proc/self/fd/N may be any file (SECURITY.md).
 """
 
 from __future__ import annotations
@@ -42,26 +45,29 @@ def emit_if_absent(p: Program, path: str, absent: Target, errno: int) -> None:
     p.call("faccessat", AT_FDCWD, path, F_OK, doing=f"look for {path}", tolerate=(errno,), otherwise=absent)
 
 
-def emit_reopen(
-    p: Program, descriptor: Register, flags: int, spare_fd: int, *, doing: str, proc: Register | None = None
-) -> Register:
-    """What an O_PATH descriptor stands for, opened for use.
+def own(name: str, proc: Register | int | None) -> tuple[Register | int, str]:
+    """(directory, path) of our own /proc/self/`name` for the *at calls."""
+    return (AT_FDCWD, f"/proc/self/{name}") if proc is None else (proc, f"self/{name}")
 
-    `proc` is a descriptor of the host's /proc, for a process that has no path to it any more (exec).
-    """
+
+def emit_open_own(p: Program, name: str, flags: int, *, doing: str, proc: Register | int | None) -> Register:
+    return p.result("openat", *own(name, proc), flags | O_CLOEXEC, 0, doing=doing)
+
+
+def emit_reopen(
+    p: Program, descriptor: Register, flags: int, spare_fd: int, *, doing: str, proc: Register | int | None
+) -> Register:
+    """What an O_PATH descriptor stands for, opened for use."""
     p.call("dup3", descriptor, spare_fd, O_CLOEXEC, doing=doing)
-    if proc is None:
-        opened = emit_open(p, f"/proc/self/fd/{spare_fd}", flags, doing=doing)
-    else:
-        opened = p.result("openat", proc, f"self/fd/{spare_fd}", flags | O_CLOEXEC, 0, doing=doing)
+    opened = emit_open_own(p, f"fd/{spare_fd}", flags, doing=doing, proc=proc)
     p.call("close", spare_fd, doing="close")
     return opened
 
 
-def emit_mode(p: Program, descriptor: Register, mode: int, spare_fd: int) -> None:
+def emit_mode(p: Program, descriptor: Register, mode: int, spare_fd: int, proc: int | None) -> None:
     """chmod(2) of what an O_PATH descriptor stands for; fchmodat2(2) with AT_EMPTY_PATH needs Linux 6.6."""
     p.call("dup3", descriptor, spare_fd, O_CLOEXEC, doing="set the mode")
-    p.call("fchmodat", AT_FDCWD, f"/proc/self/fd/{spare_fd}", mode, doing="set the mode")
+    p.call("fchmodat", *own(f"fd/{spare_fd}", proc), mode, doing="set the mode")
     p.call("close", spare_fd, doing="close")
 
 

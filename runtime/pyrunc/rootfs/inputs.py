@@ -33,3 +33,4 @@ class RootfsInputs(Record):
     sync_hand_over: int = 0  # tmpcopyup: numbers of the two sync points (process/sync.py)
     sync_copy_up: int = 0
     spare_fd: int = 250  # a number nobody uses: descriptors go there when a path or a message must name them
+    proc: int | None = None  # a descriptor of the host's /proc, where that path is not its any more: rootfs/host.py

@@ -284,7 +284,7 @@ def _emit_by_path(
     m.there.read(p, target)
     m.refuse_inside_proc(destination)
     m.own.read(p, target)
-    emit_mount_by_path(p, wanted, target, m.inputs.spare_fd)
+    emit_mount_by_path(p, wanted, target, m.inputs.spare_fd, m.inputs.proc)
     tree = m.paths.open_existing(destination)
     m.there.read(p, tree)
     moved = "the mount point was moved or covered meanwhile"

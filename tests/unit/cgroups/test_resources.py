@@ -23,8 +23,8 @@ from ocispec.resources import (
 from pyrunc.cgroups import v2
 from pyrunc.cgroups.device_program import compile_program
 from pyrunc.cgroups.place import is_only_v2
-from pyrunc.cgroups.resources import NO_KERNEL_MEMORY, plan_resources
-from pyrunc.cgroups.writes import Write
+from pyrunc.cgroups.resources import NO_KERNEL_MEMORY, plan_resources, with_room
+from pyrunc.cgroups.writes import ResourcePlan, Write
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.host import CgroupHierarchy
 
@@ -366,3 +366,24 @@ def test_a_write_says_what_it_is() -> None:
     assert write == Write("pids", "pids.max", "5", "linux.resources.pids.limit")
     assert write != Write("pids", "pids.max", "6", "linux.resources.pids.limit")
     assert len({write, Write("pids", "pids.max", "5", "linux.resources.pids.limit")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "early", "late"),
+    [
+        (["1"], ["2"], ["1"]),
+        (["2"], ["2"], []),
+        (["max"], ["max"], []),
+        (["nonsense"], ["nonsense"], []),
+        (["5", "1"], ["5", "2"], ["1"]),
+        (["1", "5"], ["2", "5"], []),
+    ],
+)
+def test_room_for_the_processes_of_a_birth(values: list[str], early: list[str], late: list[str]) -> None:
+    """The last value is the one that counts in the end."""
+    writes = tuple(Write("pids", "pids.max", value, "x") for value in values)
+    other = Write("memory", "memory.max", "1", "x")
+    plan = with_room(ResourcePlan(writes=(other, *writes)), 2)
+    assert plan.writes[0] == other
+    assert [write.value for write in plan.writes[1:]] == early
+    assert [write.value for write in plan.late] == late

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyrunc.kernel.constants import PROC_SUPER_MAGIC
-from pyrunc.process.procfs import emit_procfs
+from pyrunc.process.procfs import emit_host_procfs, emit_procfs
 from pyrunc.program.builder import Program
 from pyrunc.program.simulator import Memory, simulate
 
@@ -50,3 +50,14 @@ def test_where_none_may_be_made_it_is_the_hosts(call: str, errno: int) -> None:
 @pytest.mark.parametrize("lacking", [{"fstatfs": procfs}, {"statx": root}, {}])
 def test_what_is_not_the_root_of_a_procfs_is_refused(lacking: dict[str, Any]) -> None:
     assert run({**lacking, "fsopen": -EPERM}).ended == "failed"
+    p = Program()
+    emit_host_procfs(p)
+    assert simulate(p, lacking).ended == "failed"
+
+
+@pytest.mark.parametrize("emit", [emit_procfs, emit_host_procfs])
+def test_in_a_joined_mount_namespace_the_name_is_not_used(emit: Any) -> None:
+    p = Program()
+    emit(p, 7)
+    ran = simulate(p, {**REAL, "fsopen": -EPERM})
+    assert [words[:2] for words in ran.calls("openat")] == [(7, ".")]

@@ -11,6 +11,7 @@ from ocispec.config import Process, User
 from pyrunc.errors import ConfigError
 from pyrunc.kernel.constants import KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM, PROC_SUPER_MAGIC
 from pyrunc.kernel.host import Host
+from pyrunc.process.procfs import emit_host_procfs
 from pyrunc.program.builder import Program
 from pyrunc.program.simulator import FIRST_DESCRIPTOR, Memory, simulate
 from pyrunc.security.keyring import emit_session_keyring
@@ -50,8 +51,8 @@ PROC: dict[str, Any] = {"fstatfs": procfs, "statx": inode(1)}
 
 def test_no_label_no_calls() -> None:
     p = Program()
-    emit_label(p, process(), host())
-    emit_key_label(p, process())
+    emit_label(p, process(), host(), emit_host_procfs)
+    emit_key_label(p, process(), emit_host_procfs)
     assert p.operations == []
 
 
@@ -60,13 +61,13 @@ def test_a_label_that_nothing_enforces_is_an_error_in_runcs_words() -> None:
         check_labels(process(apparmor="docker-default"), host("selinux"))
     assert str(error.value) == "apparmor: config provided but apparmor not supported"
     with pytest.raises(ConfigError) as error:
-        emit_label(Program(), process(selinux="a:b:c:d"), host("apparmor"))
+        emit_label(Program(), process(selinux="a:b:c:d"), host("apparmor"), emit_host_procfs)
     assert str(error.value) == "selinux label is specified in config, but selinux is disabled or not supported"
 
 
 def test_the_apparmor_profile_is_for_the_next_execve() -> None:
     p = Program()
-    emit_label(p, process(apparmor="docker-default"), host("apparmor"))
+    emit_label(p, process(apparmor="docker-default"), host("apparmor"), emit_host_procfs)
     run = simulate(p, PROC)
     assert [call[:2] for call in run.calls("openat2")] == [(FIRST_DESCRIPTOR, "self/attr/apparmor/exec")]
     assert run.calls("write") == [(FIRST_DESCRIPTOR + 1, "exec docker-default", 19)]
@@ -75,7 +76,7 @@ def test_the_apparmor_profile_is_for_the_next_execve() -> None:
 
 def test_an_older_kernel_has_the_shared_file() -> None:
     p = Program()
-    emit_label(p, process(apparmor="x"), host("apparmor"))
+    emit_label(p, process(apparmor="x"), host("apparmor"), emit_host_procfs)
     run = simulate(p, PROC | {"openat2": [-ENOENT, 7]})
     assert [call[1] for call in run.calls("openat2")] == ["self/attr/apparmor/exec", "self/attr/exec"]
     assert run.calls("write") == [(7, "exec x", 6)]
@@ -83,8 +84,8 @@ def test_an_older_kernel_has_the_shared_file() -> None:
 
 def test_the_selinux_context_is_written_as_it_is() -> None:
     p = Program()
-    emit_key_label(p, process(selinux="u:r:t:s0"))
-    emit_label(p, process(selinux="u:r:t:s0"), host("selinux"))
+    emit_key_label(p, process(selinux="u:r:t:s0"), emit_host_procfs)
+    emit_label(p, process(selinux="u:r:t:s0"), host("selinux"), emit_host_procfs)
     run = simulate(p, PROC)
     assert [call[1] for call in run.calls("openat2")] == ["self/attr/keycreate", "self/attr/exec"]
     assert [call[1] for call in run.calls("write")] == ["u:r:t:s0"] * 2
@@ -94,7 +95,7 @@ def test_the_selinux_context_is_written_as_it_is() -> None:
 def test_a_label_is_not_written_to_what_only_looks_like_procfs(kernel: dict[str, Any]) -> None:
     """CVE-2019-16884, CVE-2025-52881: another file there swallows the label."""
     p = Program()
-    emit_label(p, process(apparmor="x"), host("apparmor"))
+    emit_label(p, process(apparmor="x"), host("apparmor"), emit_host_procfs)
     run = simulate(p, kernel)
     assert run.ended == "failed"
     assert run.calls("write") == []
@@ -102,7 +103,7 @@ def test_a_label_is_not_written_to_what_only_looks_like_procfs(kernel: dict[str,
 
 def test_podman_finds_the_path_in_backquotes() -> None:
     p = Program()
-    emit_label(p, process(apparmor="x"), host("apparmor"))
+    emit_label(p, process(apparmor="x"), host("apparmor"), emit_host_procfs)
     run = simulate(p, PROC | {"write": -EINVAL})
     assert run.failure is not None
     text = p.operations[run.failure[0]].label.failure(EINVAL)

@@ -29,10 +29,6 @@ def establish(cgroup: ContainerCgroup, plan: ResourcePlan) -> list[str]:
         from pyrunc.cgroups.device_transition import only_changes  # few have rules before us
 
         writes = only_changes(cgroup, writes)
-    if cgroup.unit:
-        from pyrunc.cgroups.systemd import with_room
-
-        writes = with_room(writes)
     skipped = apply(cgroup, writes)
     if plan.device_program is not None:
         from pyrunc.cgroups.device_filter import set_device_program  # version 2

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ocispec.resources import Resources
     from pyrunc.cgroups.systemd_names import ScopeName
     from pyrunc.cgroups.systemd_properties import Property
-    from pyrunc.cgroups.writes import Write
     from pyrunc.kernel.host import CgroupHierarchy, Host
 
 CGROUPFS, SYSTEMD, DISABLED = "cgroupfs", "systemd", "disabled"
@@ -76,15 +75,6 @@ def create(hierarchies: Sequence[CgroupHierarchy], wanted: CgroupPlan, holder: C
     if not wanted.cgroup.hierarchies:
         return wanted.cgroup
     return fs.create(hierarchies, paths, optional=wanted.cgroup.optional)
-
-
-def settle(cgroup: ContainerCgroup, writes: Sequence[Write]) -> None:
-    """Its process is in it: limits that left room for whoever held the unit open are now as they were asked for."""
-    if cgroup.unit:
-        from pyrunc.cgroups.apply import apply
-        from pyrunc.cgroups.systemd import needs_room
-
-        apply(cgroup, [write for write in writes if needs_room(write)])
 
 
 def remove(cgroup: ContainerCgroup) -> None:

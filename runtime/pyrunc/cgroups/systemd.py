@@ -16,13 +16,12 @@ from pyrunc.cgroups.dbus import open_manager
 from pyrunc.cgroups.dbus_message import body_of
 from pyrunc.cgroups.place import ContainerCgroup, is_only_v2, planned
 from pyrunc.cgroups.systemd_properties import parse_version, since
-from pyrunc.cgroups.writes import Write
 from pyrunc.errors import BusError, ConfigError, StateError, UsageError, during
 from pyrunc.kernel.files import exists, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from pyrunc.cgroups.dbus import Manager
     from pyrunc.cgroups.systemd_names import ScopeName
@@ -161,16 +160,6 @@ def _find(hierarchies: Sequence[CgroupHierarchy], scope: ScopeName, holder: int)
     for joined in cgroup.hierarchies:
         fs.make_joined(joined)
     return _as_unit(cgroup, scope)
-
-
-def needs_room(write: Write) -> bool:
-    """A limit of one process is met already by the one that holds the unit open: no other could be started in it."""
-    return (write.file, write.value) == ("pids.max", "1")
-
-
-def with_room(writes: Iterable[Write]) -> list[Write]:
-    """For as long as the unit is held open; `drivers.settle` ends it."""
-    return [Write(one.controller, one.file, "2", one.place) if needs_room(one) else one for one in writes]
 
 
 def path_of(memberships: str) -> str:

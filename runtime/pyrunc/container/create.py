@@ -93,8 +93,7 @@ class Starting(Record):
     fifo: Fd
     console: Fd | None
     options: CreateOptions
-    limits: tuple[Write, ...]
-    late: tuple[Write, ...]  # those that are written when only init is left
+    late: tuple[Write, ...]  # limits that are written when only init is left
     ready: Callable[[Created], None]
 
 
@@ -262,7 +261,6 @@ def _make(
         fifo=directory.make_fifo(),
         console=console,
         options=options,
-        limits=prepared.resources.writes,
         late=prepared.resources.late,
         ready=ready,
     )
@@ -293,7 +291,6 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
             from pyrunc.container import rdt
 
             rdt.join(record, pid)
-        drivers.settle(wanted.cgroup, starting.limits)
         starting.directory.save(complete)
         made.append(Created(record=complete, stage=parent.stage, has_terminal=wanted.has_console_socket))
         hand_over(starting.options, parent.stage)

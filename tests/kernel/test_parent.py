@@ -1,6 +1,7 @@
 """The parent's side on the real stage: what it hears, and that nothing survives a failure."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,8 +71,9 @@ def test_a_stage_that_is_killed_is_none(stages: list[Stage]) -> None:
     p.sync(1, "forever")
     stage = start(p, stages)
     assert stage.receive() is not None
-    assert stage.kill() == 9
+    os.kill(stage.pid, signal.SIGKILL)
     assert stage.receive() is None
+    assert stage.kill() == 9
 
 
 def test_the_stage_ends_when_the_parent_does() -> None:

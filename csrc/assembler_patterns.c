@@ -76,9 +76,11 @@ static int is_place(const struct operation *operation, int argument, const Point
 	return offset == word->offset && (Py_ssize_t)(value >> 32) == word->size ? 1 : -1;
 }
 
-/* The places of one word, appended.  Equal words would have the same places. */
+/* The places of one word, appended.  Equal words would have the same places; one without any was emitted changed. */
 static int find_places(Pattern *self, const Pointer *word, Py_ssize_t number)
 {
+	const Py_ssize_t before = self->place_count;
+
 	for (Py_ssize_t i = 0; i < self->count * MAX_ARGUMENTS; i++) {
 		const Py_ssize_t operation = i / MAX_ARGUMENTS;
 		const int argument = (int)(i % MAX_ARGUMENTS);
@@ -92,6 +94,10 @@ static int find_places(Pattern *self, const Pointer *word, Py_ssize_t number)
 		if (found > 0)
 			self->places[self->place_count++] =
 				(struct place){(uint16_t)operation, (uint8_t)argument, (uint8_t)number};
+	}
+	if (self->place_count == before) {
+		PyErr_SetString(PyExc_ValueError, "a word of a pattern stands nowhere");
+		return -1;
 	}
 	return 0;
 }

@@ -23,14 +23,24 @@ if TYPE_CHECKING:
 
 
 class Shim:
-    """A process that starts `pyrunc run` and does nothing more, and the pid of that."""
+    """A process that starts `pyrunc run` and does nothing more, and the pid of that.
 
-    def __init__(self, injector: Injector, bundle: Bundle, *flags: str) -> None:
-        words = [PATH, "--root", str(injector.state_root), "run", *flags, "--bundle", str(bundle.path), ID]
+    `is_held`: it has stopped just before execve, so that the moment to kill it at can be told to 0.1 ms.
+    """
+
+    def __init__(self, injector: Injector, bundle: Bundle, *, is_held: bool = False) -> None:
+        words = [PATH, "--root", str(injector.state_root), "run", "--bundle", str(bundle.path), ID]
+        if is_held:
+            words = ["sh", "-c", 'kill -STOP $$; exec "$@"', "held", *words]
         null = subprocess.DEVNULL
         self.process = subprocess.Popen(["sh", "-c", '"$@" & wait', "shim", *words], stdin=null, stdout=null)
         self.injector = injector
         self.runtime = int(wait_until(self._child))
+        if is_held:
+            wait_until(self._has_stopped)
+
+    def _has_stopped(self) -> bool:
+        return ") T " in Path(f"/proc/{self.runtime}/stat").read_text()
 
     def _child(self) -> str:
         return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -85,12 +95,13 @@ def test_pyrunc_is_killed_in_the_foreground(stage: tuple[Injector, Bundle, World
 
 @pytest.mark.parametrize("who", ["shim", "runtime", "both"])
 def test_killed_at_any_moment(stage: tuple[Injector, Bundle, World], who: str) -> None:
-    """From the first system call to a container that runs: 0 to 20 ms."""
+    """From the first system call to a container that runs: 0 to 10 ms."""
     injector, bundle, world = stage
     seen = set()
     for step in range(25):
-        shim = Shim(injector, bundle)
-        time.sleep(step * 0.0008)
+        shim = Shim(injector, bundle, is_held=True)
+        os.kill(shim.runtime, signal.SIGCONT)
+        time.sleep(step * 0.0004)
         if who != "runtime":
             shim.process.kill()
         if who != "shim":

@@ -140,6 +140,14 @@ def test_no_argument_is_a_part_of_a_word() -> None:
             p.pattern(0, ("\x01source",))
 
 
+def test_a_word_that_was_changed_on_its_way() -> None:
+    """What stood there in its stead would stay in every stamp."""
+    p = Program()
+    p.call("chdir", "\x01a/b", doing="")
+    with pytest.raises(ValueError, match="stands nowhere"):
+        p.pattern(0, ("\x01a",))
+
+
 def test_words_are_not_equal() -> None:
     p = Program()
     for _ in range(8):

@@ -20,6 +20,7 @@ import pytest
 
 from ocispec.config import Mount
 from ocispec.linux import Linux
+from one_by_one import replacements
 from pyrunc.errors import KernelError, StageFailed
 from pyrunc.rootfs import paths
 from rootfs_box import INFO, PROC, PTS, Box, bind, tmpfs
@@ -219,6 +220,8 @@ def test_the_racer_wins_against_our_stage(shared: Shared, what: str, monkeypatch
         named["resolve"] = 0
         into(self, register, path.lstrip("/") or ".", *words, **named)  # type: ignore[arg-type]
 
+    for replacement in replacements():
+        monkeypatch.setattr(*replacement)
     monkeypatch.setattr(paths.RootPaths, "open_into", open_into)
     if what == "dev":
         shared.take_dev()

@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(TOP / name) for name in ("runtime", "spec", "build/lib")]
+sys.path[:0] = [str(TOP / name) for name in ("runtime", "spec", "build/lib", "tests")]
 
 
 def links_in_root() -> None:
     """Paths in the rootfs are resolved as the host would: CVE-2021-30465 and its kin."""
+    from one_by_one import replacements
     from pyrunc.rootfs import paths
 
+    for module, name, function in replacements():
+        setattr(module, name, function)
     paths.IN_ROOT = paths.ORDINARY = paths.RESOLVE_NO_SYMLINKS & 0
     into = paths.RootPaths.open_into
 

@@ -1,4 +1,4 @@
-"""Bind mounts that are alike are emitted once: the program is the one that each alone would have made."""
+"""Bind mounts, masked and read-only paths are emitted once: the program is the one that each alone would have made."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import itertools
 import pytest
 
 from ocispec.config import Config, Mount, Process, Root, User
+from ocispec.linux import Linux
+from one_by_one import replacements
 from pyrunc.kernel.host import CgroupHierarchy
 from pyrunc.program.builder import Program
 from pyrunc.program.operations import Pointer
-from pyrunc.rootfs import binds
 from pyrunc.rootfs.inputs import RootfsInputs
+from pyrunc.rootfs.masks import emit_masks
 from pyrunc.rootfs.mounts import emit_mounts
 from pyrunc.rootfs.prepare import emit_rootfs
 
@@ -40,6 +42,7 @@ def inputs(mounts: tuple[Mount, ...]) -> RootfsInputs:
         root=Root(path="rootfs"),
         process=Process(args=("sh",), cwd="/", user=User(uid=0, gid=0)),
         mounts=mounts,
+        linux=Linux(masked_paths=("/proc/kcore", "/a", "/a/../b"), readonly_paths=("/proc/sys", "/proc/bus")),
     )
     return RootfsInputs(
         config=config,
@@ -59,7 +62,9 @@ def listed(mounts: tuple[Mount, ...]) -> list[tuple[object, ...]]:
     """Each operation with its strings, registers, jump and error, but not with where in the data anything lies."""
     p = Program()
     given = inputs(mounts)
-    emit_mounts(p, emit_rootfs(p, given), given)
+    root = emit_rootfs(p, given)
+    emit_mounts(p, root, given)
+    emit_masks(p, root, given)
     found = []
     for index, operation in enumerate(p.operations):
         arguments = [
@@ -84,6 +89,7 @@ def test_the_same_program_as_one_by_one(monkeypatch: pytest.MonkeyPatch, with_pr
         middle = len(mounts) // 2  # what is emitted changes there
         mounts = (*mounts[:middle], Mount(destination="/proc", type="proc", source="proc"), *mounts[middle:])
     alike = listed(mounts)
-    monkeypatch.setattr(binds, "_emit_like_others", lambda m, _mount, *rest: binds._emit_one(m, -1, *rest))
+    for replacement in replacements():
+        monkeypatch.setattr(*replacement)
     assert alike == listed(mounts)
     assert not any("\x01" in operation[-1] for operation in alike)  # type: ignore[operator]

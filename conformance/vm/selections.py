@@ -51,7 +51,9 @@ SELECTIONS = {
         ),
         leave_out=WITHOUT_CONTROLLERS,
     ),
-    "engines": Selection((f"{INSIDE}/engines_podman.py", f"{INSIDE}/engines_containerd.py"), init="systemd"),
+    "engines": Selection(
+        (f"{INSIDE}/engines_podman.py", f"{INSIDE}/engines_containerd.py"), init="systemd", is_long=True
+    ),
     "engines-user": Selection((f"{INSIDE}/engines_podman.py",), init="systemd", user="tester", is_long=True),
     # Everything about cgroups, on each kind of host; `run.py --runtime runc` has runc do the same (table.py).
     "cgroups": Selection(CGROUP_TESTS, leave_out=WITHOUT_CONTROLLERS, is_long=True, timeout_seconds=1800),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.conftest import bundle, rootfs_template
+from cli.runtime import wait_until
 from faults import injector
 from faults.injector import Injector
 from faults.scenes import ID
-from faults.world import World
+from faults.world import World, bury, children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["bundle", "rootfs_template"]
 
 PR_SET_CHILD_SUBREAPER = 36
+
+
+@pytest.fixture(autouse=True)
+def nobody_left() -> Iterator[None]:
+    """Orphans come to this process (PR_SET_CHILD_SUBREAPER): none of them is a later test's business."""
+    known = children()
+    yield
+    wait_until(lambda: bury(known) or not children() - known)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 LAUNCHER = "build/pip/pyrunc"
-ASSEMBLER = ("assembler", "assembler_values", "assembler_patterns")
 
 
 class BuildPackages(build_py):
@@ -75,8 +74,8 @@ setup(
     data_files=[("bin", [LAUNCHER])],
     cffi_modules=["csrc/build.py:ffi"],
     ext_modules=[
-        Extension("_pyrunc_assembler", [f"csrc/{name}.c" for name in ASSEMBLER]),
-        Extension("_pyrunc_json", ["csrc/json.c"]),
+        Extension(f"_pyrunc_{name}", sorted(f"csrc/{path.name}" for path in (HERE / "csrc").glob(f"{name}*.c")))
+        for name in ("assembler", "json")
     ],
     cmdclass={"build_py": BuildPackages, "build_ext": BuildHelper},
 )

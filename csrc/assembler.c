@@ -7,17 +7,13 @@
  *
  * It decides nothing: what is emitted, and in which order, is Python's business.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
-#include <stdint.h>
-#include <string.h>
-
 #include "assembler.h"
+
+#include <string.h>
 
 /* -- the program --------------------------------------------------------------------------------------------------- */
 
-PyObject *registers[MAX_REGISTERS];
+static PyObject *registers[MAX_REGISTERS];
 static PyObject *no_text;
 static PyObject *word_doing, *word_into, *word_tolerate, *word_otherwise, *word_says, *word_tries, *word_errno;
 static PyObject *word_mask, *word_differs, *word_close, *word_check, *word_set, *word_jump, *word_report;

@@ -20,7 +20,7 @@ import _cffi_backend
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-MODULES = {"assembler": ("assembler", "assembler_values", "assembler_patterns"), "json": ("json",)}
+MODULES = ("assembler", "json")  # each of NAME*.c
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
 HARDENING = ["-O2", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-fvisibility=hidden"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
@@ -59,7 +59,7 @@ def build_module(name: str, out: Path) -> None:
     target = out / f"_pyrunc_{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
     command = ["gcc", "-std=gnu11", "-shared", "-fPIC", *WARNINGS, *HARDENING, *sanitize, "-Wl,-z,relro,-z,now"]
     command += [f"-I{sysconfig.get_path('include')}", "-o", f"{target}.new"]
-    command += [str(HERE / f"{source}.c") for source in MODULES[name]]
+    command += map(str, sorted(HERE.glob(f"{name}*.c")))
     subprocess.run(command, check=True)
     Path(f"{target}.new").replace(target)
 

@@ -124,7 +124,7 @@ def compile_all(work: Path, kind: str, library: str) -> list[Path]:
     helper = work / "helper_module.c"
     run([sys.executable, "-I", HERE / "binding.py", helper])
     names = ["launcher.c", "interpreter.c", "image.c", "frozen.c", "helper.c", "json.c"]
-    names += ["assembler.c", "assembler_values.c", "assembler_patterns.c"]
+    names += sorted(path.name for path in HERE.glob("assembler*.c"))
     sources = [*(HERE / name for name in names), helper, freeze(work, kind, library)]
     if kind == "static" and WITH_IMAGE:
         sources += [HERE / name for name in ("memory.c", "rehearse.c", "libc_start.c")]

@@ -1,10 +1,10 @@
 /*
  * How libc starts in a static launcher, without asking the processor what it is.
  *
- * glibc's own __libc_start_main executes CPUID some fifty times, to choose among its memcpys and to size their loops
+ * glibc's own __libc_start_main executes dozens of CPUIDs, to choose among its memcpys and to size their loops
  * (sysdeps/x86/cpu-features.c).  In a virtual machine each of them is a trip to the hypervisor: 4 to 5 us where this
- * was measured, 0.26 ms a command, more than the interpreter takes to come out of its image (docs/adr/0014).  Here
- * the same is done in the same order except that: what glibc knows of the processor stays zero, and every function of
+ * was measured, 0.26 ms a command, more than the interpreter takes to come out of its image (docs/adr/0014).  Here the
+ * same is done in the same order except that: what glibc knows of the processor stays zero, and every function of
  * which it has several becomes the one that each x86_64 can run.
  *
  * The names are private to glibc, so this holds for the one release that was read, Debian 12's; with another one the

@@ -105,11 +105,11 @@ class Reader:
 
     def string(self, key: str, *, required: bool = False, words: tuple[str, ...] = ()) -> str:
         """Empty when absent.  With `words` it must be one of them.  A required string is not empty."""
-        plain = self._values.get(key)
-        if type(plain) is str and plain and not words and plain.isascii() and "\0" not in plain:  # nearly all are
+        given = self._values.get(key)
+        if type(given) is str and given and not words and given.isascii() and "\0" not in given:  # nearly all are
             self._asked.append(key)
             self._found += 1
-            return plain
+            return given
         value = self._take(key, str, "a string", required=required)
         if value is None or not self._is_clean(key, value):
             return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pyrunc.kernel.constants import (
-    AT_FDCWD,
     CLOSE_RANGE_CLOEXEC,
     F_DUPFD_CLOEXEC,
     O_CLOEXEC,
@@ -14,6 +13,7 @@ from pyrunc.kernel.constants import (
     PR_SET_NAME,
     PR_SET_PDEATHSIG,
 )
+from pyrunc.rootfs.host import emit_open_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,15 +63,14 @@ def emit_session(p: Program) -> None:
     p.call("setsid", doing="become a session leader")
 
 
-def emit_own_descriptors(p: Program, proc_fd: int = -1) -> Register:
+def emit_own_descriptors(p: Program, proc: int | None = None) -> Register:
     """An O_PATH descriptor of /proc/self/fd in the host's procfs, good after pivot_root too.
 
     With it the exec fifo's O_PATH descriptor can be opened for writing at the end without trusting, or needing, a
     /proc of the container.  A process may always look up its own descriptors, dumpable or not (proc_fd_permission).
-    `proc_fd`: see process/procfs.py.
+    `proc`: see process/procfs.py.
     """
-    directory, path = (AT_FDCWD, "/proc/self/fd") if proc_fd < 0 else (proc_fd, "self/fd")
-    return p.result("openat", directory, path, O_PATH | O_DIRECTORY | O_CLOEXEC, doing="open /proc/self/fd")
+    return emit_open_own(p, "fd", O_PATH | O_DIRECTORY, doing="open /proc/self/fd", proc=proc)
 
 
 def emit_wait_for_start(p: Program, own_descriptors: Register, fifo: int, above: int) -> Register:

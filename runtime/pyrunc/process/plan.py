@@ -119,7 +119,6 @@ def compile_create(wanted: Birth) -> Plan:
     joined = {kind: descriptors.add(namespace(kind)) for kind in wanted.joined}
     if "mount" in joined:  # from there on "/proc" is what others have mounted
         inputs = replace(inputs, proc=descriptors.add(PROC))
-    proc_fd = -1 if inputs.proc is None else inputs.proc
     has_inner_hooks = bool(wanted.config.hooks.create_container or wanted.config.hooks.start_container)
     output = Output(descriptors.add(HOOK_OUTPUT)) if has_inner_hooks else None
     if output is not None and STDERR in wanted.config.annotations:
@@ -131,8 +130,8 @@ def compile_create(wanted: Birth) -> Plan:
     emit_join(p, wanted.cgroup)
     emit_processes(p, wanted.namespaces, joined, sync.MAP_IDS, sync.INIT_PID)
     birth.emit_not_dumpable(p)
-    _emit_surroundings(p, wanted, proc_fd)
-    own_descriptors = birth.emit_own_descriptors(p, proc_fd)
+    _emit_surroundings(p, wanted, inputs.proc)
+    own_descriptors = birth.emit_own_descriptors(p, inputs.proc)
     hook_state, first_hook_operation = _emit_root(p, wanted, inputs, output)
     confined, alone = spaces.has_user_namespace, spaces.is_new("pid")
     payload = emit_payload(p, wanted.config, wanted.process, wanted.host, in_user_namespace=confined, is_alone=alone)
@@ -233,7 +232,7 @@ def _cgroup_paths(wanted: Birth) -> tuple[str, ...]:
     return tuple(path or hierarchy.own_path for path, hierarchy in zip(paths, hierarchies, strict=True))
 
 
-def _emit_surroundings(p: Program, wanted: Birth, proc_fd: int) -> None:
+def _emit_surroundings(p: Program, wanted: Birth, proc: int | None) -> None:
     """Everything of the environment that is not a file system."""
     config, spaces = wanted.config, wanted.namespaces
     if spaces.is_new("cgroup"):
@@ -241,7 +240,7 @@ def _emit_surroundings(p: Program, wanted: Birth, proc_fd: int) -> None:
             p.call("unshare", CLONE_NEWCGROUP, doing="make a cgroup namespace")
     birth.emit_session(p)
     if not wanted.no_new_keyring:
-        emit_key_label(p, wanted.process, lambda p: emit_host_procfs(p, proc_fd))
+        emit_key_label(p, wanted.process, lambda p: emit_host_procfs(p, proc))
         emit_session_keyring(p, wanted.container_id)
     emit_hostname(p, config)
     if spaces.is_new("network"):
@@ -254,7 +253,6 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: Output |
     Returns where the state for hooks goes, and the first operation after the mounts.
     """
     config = wanted.config
-    proc_fd = -1 if inputs.proc is None else inputs.proc
     root = emit_rootfs(p, inputs)
     emit_mounts(p, root, inputs)
     emit_devices(p, root, inputs)
@@ -273,10 +271,10 @@ def _emit_root(p: Program, wanted: Birth, inputs: RootfsInputs, output: Output |
     emit_make_directory(p, root, wanted.process)
     if config.linux.sysctl:
         with p.at("linux.sysctl"):
-            proc = emit_procfs(p, proc_fd)
+            proc = emit_procfs(p, inputs.proc)
         emit_sysctls(p, config, proc)
         p.close(proc)
-    emit_label(p, wanted.process, wanted.host, lambda p: emit_host_procfs(p, proc_fd))
+    emit_label(p, wanted.process, wanted.host, lambda p: emit_host_procfs(p, inputs.proc))
     emit_masks(p, root, inputs)
     emit_readonly_root(p, root, inputs)
     emit_pivot(p, root, inputs)

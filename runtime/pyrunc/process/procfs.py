@@ -10,7 +10,7 @@
     pivot_root(2), in a /proc that the container's mounts made; here it is before, where only the host mounts.
 
 The host's is what "/proc" is until the stage joins a mount namespace by path.  From there on the name belongs to
-others, and the parent has given the stage a descriptor (`proc_fd`).
+others, and the parent has given the stage a descriptor (`proc`).
 """
 
 from __future__ import annotations
@@ -45,32 +45,32 @@ _STX_INO = 32  # u64: statx(2)
 _ROOT_INODE = 1  # PROC_ROOT_INO: linux/proc_fs.h; a bind of /proc/PID, or of anything else of one, has another
 
 
-def emit_procfs(p: Program, proc_fd: int = -1) -> Register:
+def emit_procfs(p: Program, proc: int | None = None) -> Register:
     """What fsmount(2) gave, or the host's (`emit_host_procfs`): the caller closes it."""
     refused, made = p.target(), p.target()
     attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
-    proc = emit_file_system(p, FileSystem("proc", "proc"), attributes, tolerate=_REFUSALS, otherwise=refused)
+    opened = emit_file_system(p, FileSystem("proc", "proc"), attributes, tolerate=_REFUSALS, otherwise=refused)
     p.jump(made)
     p.here(refused)
-    _emit_open(p, proc, proc_fd)
+    _emit_open(p, opened, proc)
     p.here(made)
-    _emit_check(p, proc)
-    return proc
+    _emit_check(p, opened)
+    return opened
 
 
-def emit_host_procfs(p: Program, proc_fd: int = -1) -> Register:
+def emit_host_procfs(p: Program, proc: int | None = None) -> Register:
     """An O_PATH descriptor of the root of the host's procfs, to be closed.  EUCLEAN for what is none.
 
-    `proc_fd`: a descriptor of it, or -1 as long as "/proc" is the host's.
+    `proc`: a descriptor of it, or None as long as "/proc" is the host's.
     """
-    proc = p.register()
-    _emit_open(p, proc, proc_fd)
-    _emit_check(p, proc)
-    return proc
+    opened = p.register()
+    _emit_open(p, opened, proc)
+    _emit_check(p, opened)
+    return opened
 
 
-def _emit_open(p: Program, into: Register, proc_fd: int) -> None:
-    directory, path = (AT_FDCWD, "/proc") if proc_fd < 0 else (proc_fd, ".")
+def _emit_open(p: Program, into: Register, proc: int | None) -> None:
+    directory, path = (AT_FDCWD, "/proc") if proc is None else (proc, ".")
     p.call("openat", directory, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, doing="open /proc", into=into)
 
 

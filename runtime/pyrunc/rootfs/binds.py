@@ -39,9 +39,9 @@ def emit_bind(m: Mounting, index: int, mount: Mount, options: MountOptions, dest
 
 
 def _emit_like_others(m: Mounting, mount: Mount, source: str, options: MountOptions, destination: str) -> None:
-    """What is emitted depends on the options, the number of directories, and whether /proc is there."""
+    """What is emitted depends on the options, the number of directories, and what is on /proc by then."""
     depth = destination.count("/")
-    kind = (mount.options, depth, m.proc is None)
+    kind = (mount.options, depth, m.proc)
     pattern = m.patterns.get(kind)
     if pattern is None:
         start = len(m.p)

@@ -233,3 +233,26 @@ def test_owners_of_sysctls() -> None:
     assert sysctl_owner("kernel.sem") == "ipc"
     assert sysctl_owner("kernel.semx") == ""
     assert sysctl_owner("network.x") == ""
+
+
+def test_nobody_asks_for_a_key_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`finish` counts: a key that was asked for twice would hide an unknown one."""
+    finish, read = Reader.finish, []
+
+    def checked(self: Reader) -> None:
+        assert len(set(self._asked)) == len(self._asked), self.path()
+        read.append(self.path())
+        finish(self)
+
+    monkeypatch.setattr(Reader, "finish", checked)
+    read_config(FULL)
+    read_config(minimal())
+    assert len(read) > 50
+
+
+def test_one_unknown_key_among_known_ones_is_told() -> None:
+    warnings: list[str] = []
+    read_config({**copy.deepcopy(FULL), "hostnam": "x"}, warnings)
+    assert [text for text in warnings if text.startswith("hostnam")] == [
+        "hostnam: unknown key, ignoring (did you mean hostname?)"
+    ]

@@ -12,24 +12,11 @@ import pytest
 from ocispec.config import Config, IOPriority, Process, Rlimit, Root, Scheduler, User
 from ocispec.linux import Linux, MemoryPolicy, Personality
 from ocispec.words import RLIMITS
+from pretended_procfs import PROCFS
 from pyrunc.errors import ConfigError, Unsupported
-from pyrunc.kernel.constants import PROC_SUPER_MAGIC
 from pyrunc.process.limits import emit_limits, emit_oom_score_adj, emit_scheduling, limits_of, node_mask
 from pyrunc.program.builder import Program
-from pyrunc.program.simulator import Memory, Run, simulate
-
-
-def procfs(_descriptor: int, status: Memory) -> int:
-    status.write(PROC_SUPER_MAGIC.to_bytes(8, "little"))
-    return 0
-
-
-def root(_fd: int, _path: str, _flags: int, _mask: int, status: Memory) -> int:
-    status.write(bytes(32) + (1).to_bytes(8, "little"))
-    return 0
-
-
-PROC: dict[str, Any] = {"fstatfs": procfs, "statx": root}
+from pyrunc.program.simulator import Run, simulate
 
 
 def process(**fields: object) -> Process:
@@ -64,12 +51,12 @@ def test_limits_are_64_bit_pairs() -> None:
 
 @pytest.mark.parametrize("value", [-1000, 0, 1000])
 def test_oom_score_adj(value: int) -> None:
-    run = scored(value, PROC)
+    run = scored(value, PROCFS)
     assert run.calls("write")[0][1] == str(value)
     assert len(run.calls("close")) == 2
 
 
-@pytest.mark.parametrize("kernel", [{}, PROC | {"openat2": -EXDEV}, PROC | {"openat2": -ELOOP}])
+@pytest.mark.parametrize("kernel", [{}, PROCFS | {"openat2": -EXDEV}, PROCFS | {"openat2": -ELOOP}])
 def test_oom_score_adj_is_not_written_to_what_only_looks_like_procfs(kernel: dict[str, Any]) -> None:
     """CVE-2025-52881: no procfs there, a mount on the file, a magic link."""
     run = scored(100, kernel)

@@ -7,23 +7,10 @@ from typing import Any
 
 import pytest
 
-from pyrunc.kernel.constants import PROC_SUPER_MAGIC
+from pretended_procfs import PROCFS, of_its_root, of_procfs
 from pyrunc.process.procfs import emit_host_procfs, emit_procfs
 from pyrunc.program.builder import Program
-from pyrunc.program.simulator import Memory, simulate
-
-
-def procfs(_descriptor: int, status: Memory) -> int:
-    status.write(PROC_SUPER_MAGIC.to_bytes(8, "little"))
-    return 0
-
-
-def root(_fd: int, _path: str, _flags: int, _mask: int, status: Memory) -> int:
-    status.write(bytes(32) + (1).to_bytes(8, "little"))
-    return 0
-
-
-REAL: dict[str, Any] = {"fstatfs": procfs, "statx": root}
+from pyrunc.program.simulator import simulate
 
 
 def run(kernel: dict[str, Any]) -> Any:
@@ -33,7 +20,7 @@ def run(kernel: dict[str, Any]) -> Any:
 
 
 def test_a_new_one_needs_no_path() -> None:
-    ran = run(REAL)
+    ran = run(PROCFS)
     assert ran.ended == "end"
     assert len(ran.calls("fsmount")) == 1
     assert ran.calls("openat") == []
@@ -42,12 +29,12 @@ def test_a_new_one_needs_no_path() -> None:
 @pytest.mark.parametrize("call", ["fsopen", "fsconfig", "fsmount"])
 @pytest.mark.parametrize("errno", [EPERM, EACCES])
 def test_where_none_may_be_made_it_is_the_hosts(call: str, errno: int) -> None:
-    ran = run({**REAL, call: [0, -errno] if call == "fsconfig" else -errno})  # first its source, then it is made
+    ran = run({**PROCFS, call: [0, -errno] if call == "fsconfig" else -errno})  # first its source, then it is made
     assert ran.ended == "end"
     assert [words[1] for words in ran.calls("openat")] == ["/proc"]
 
 
-@pytest.mark.parametrize("lacking", [{"fstatfs": procfs}, {"statx": root}, {}])
+@pytest.mark.parametrize("lacking", [{"fstatfs": of_procfs}, {"statx": of_its_root}, {}])
 def test_what_is_not_the_root_of_a_procfs_is_refused(lacking: dict[str, Any]) -> None:
     assert run({**lacking, "fsopen": -EPERM}).ended == "failed"
     p = Program()
@@ -59,5 +46,5 @@ def test_what_is_not_the_root_of_a_procfs_is_refused(lacking: dict[str, Any]) ->
 def test_in_a_joined_mount_namespace_the_name_is_not_used(emit: Any) -> None:
     p = Program()
     emit(p, 7)
-    ran = simulate(p, {**REAL, "fsopen": -EPERM})
+    ran = simulate(p, {**PROCFS, "fsopen": -EPERM})
     assert [words[:2] for words in ran.calls("openat")] == [(7, ".")]

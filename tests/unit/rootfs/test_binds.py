@@ -86,9 +86,14 @@ def test_the_same_program_as_one_by_one(monkeypatch: pytest.MonkeyPatch, with_pr
         for options, destination, source in itertools.product(OPTIONS, DESTINATIONS, SOURCES)
     )
     if with_proc:
-        middle = len(mounts) // 2  # what is emitted changes there
-        mounts = (*mounts[:middle], Mount(destination="/proc", type="proc", source="proc"), *mounts[middle:])
+        third = len(mounts) // 3  # what is emitted changes with each mount on /proc
+        proc = Mount(destination="/proc", type="proc", source="proc")
+        mounts = (*mounts[:third], proc, *mounts[third : 2 * third], proc, *mounts[2 * third :])
+    stamped = []
+    stamp = Program.stamp
+    monkeypatch.setattr(Program, "stamp", lambda *words: stamped.append(stamp(*words)))
     alike = listed(mounts)
+    assert len(stamped) > len(mounts) // 2
     for replacement in replacements():
         monkeypatch.setattr(*replacement)
     assert alike == listed(mounts)

@@ -624,32 +624,7 @@ static PyObject *get(PyObject *object, PyObject *argument)
 			     tolerated_of(operation), target_, operation->number, operation->negated);
 }
 
-/* Numbers of system calls by the address of their name, which is the same object nearly every time. */
-enum { NUMBERS = 64 };
-
-struct known_number {
-	PyObject *name;
-	uint16_t number;
-};
-
-static int number_of(PyObject *numbers, PyObject *name, struct known_number *known)
-{
-	struct known_number *entry = &known[(uintptr_t)name / 16 % NUMBERS];
-
-	if (entry->name == name)
-		return entry->number;
-	PyObject *number = PyDict_GetItemWithError(numbers, name);
-
-	if (!number) {
-		if (!PyErr_Occurred())
-			PyErr_SetObject(PyExc_KeyError, name);
-		return -1;
-	}
-	*entry = (struct known_number){name, (uint16_t)PyLong_AsLong(number)};
-	return entry->number;
-}
-
-static int resolve(const Assembler *self, PyObject *numbers, struct known_number *known, Py_ssize_t index)
+static int resolve(const Assembler *self, PyObject *numbers, Py_ssize_t index)
 {
 	struct operation *operation = &self->operations[index];
 	const struct record *record = &self->records[index];
@@ -667,10 +642,15 @@ static int resolve(const Assembler *self, PyObject *numbers, struct known_number
 	}
 	if (operation->kind != CALL)
 		return 0;
-	const int number = number_of(numbers, record->name, known);
+	PyObject *number = PyDict_GetItemWithError(numbers, record->name);
 
-	operation->number = (uint16_t)number;
-	return number < 0 ? -1 : 0;
+	if (!number) {
+		if (!PyErr_Occurred())
+			PyErr_SetObject(PyExc_KeyError, record->name);
+		return -1;
+	}
+	operation->number = (uint16_t)PyLong_AsLong(number);
+	return 0;
 }
 
 /* encode(numbers: dict of system call numbers) -> bytes: what the stage reads. */
@@ -686,12 +666,10 @@ static PyObject *encode(PyObject *object, PyObject *numbers)
 		.size = (uint32_t)self->size,
 	};
 
-	struct known_number known[NUMBERS] = {0};
-
 	if (!PyDict_Check(numbers))
 		return PyErr_Format(PyExc_TypeError, "numbers is a dict");
 	for (Py_ssize_t i = 0; i < self->count; i++)
-		if (resolve(self, numbers, known, i) < 0)
+		if (resolve(self, numbers, i) < 0)
 			return NULL;
 	PyObject *encoded =
 		PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(sizeof(header) + operations + relocations) + self->size);

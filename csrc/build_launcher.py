@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -177,10 +178,8 @@ def put(new: Path, out: Path) -> None:
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(f"{out}.new")
-    content = new.read_bytes()
-    with unfinished.open("wb", buffering=0) as file:
-        for start in range(0, len(content), PIECE):
-            file.write(content[start : start + PIECE])
+    with new.open("rb") as source, unfinished.open("wb", buffering=PIECE) as target:
+        shutil.copyfileobj(source, target, PIECE)
     unfinished.chmod(0o755)
     unfinished.replace(out)
 

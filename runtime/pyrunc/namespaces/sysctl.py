@@ -6,8 +6,6 @@ namespaces: nothing that the container's image or a volume puts on /proc/sys is 
 
 from __future__ import annotations
 
-from _struct import Struct
-
 from pyrunc.kernel.constants import (
     O_CLOEXEC,
     O_WRONLY,
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from pyrunc.program.builder import Program
     from pyrunc.program.operations import Register
 
-_OPEN_HOW = Struct("<QQQ")  # flags, mode, resolve: openat2(2)
-
 
 def sysctl_path(key: str) -> str:
     """The path below /proc/sys of a dotted key: dots separate, a slash stands for a dot in a name (sysctl.d(5))."""
@@ -32,7 +28,7 @@ def sysctl_path(key: str) -> str:
 
 def emit_sysctls(p: Program, config: Config, proc: Register) -> None:
     """`proc` is the root of a procfs; dotted keys that ocispec has checked."""
-    how = p.constant(_OPEN_HOW.pack(O_WRONLY | O_CLOEXEC, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH))
+    how = p.open_how(O_WRONLY | O_CLOEXEC, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH)
     for key, value in config.linux.sysctl.items():
         with p.at("linux.sysctl", key):
             setting = p.result("openat2", proc, f"sys/{sysctl_path(key)}", how, how.size, doing="open")

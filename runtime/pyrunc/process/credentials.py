@@ -13,7 +13,6 @@ In the container, after pivot_root, with all capabilities of the user namespace.
 
 from __future__ import annotations
 
-from _struct import Struct
 from errno import EACCES, EBADF, EINVAL, ENOENT, EPERM, EROFS
 
 from pyrunc.kernel.constants import (
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
     from pyrunc.program.builder import Program
     from pyrunc.program.operations import Register, Target
 
-_OPEN_HOW = Struct("<QQQ")  # flags, mode, resolve: openat2(2)
 _PATH_MAX = 4096
 _DEFAULT_UMASK = 0o022
 _STATX_SIZE = 256
@@ -133,7 +131,7 @@ def _emit_enter_again(p: Program, cwd: str, entered: Register) -> None:
 
 def _emit_open(p: Program, cwd: str, directory: Register, tolerate: tuple[int, ...], otherwise: Target | None) -> None:
     """No magic links: cwd "/proc/self/fd/7" would be a directory of the host if one had leaked (CVE-2024-21626)."""
-    how = p.constant(_OPEN_HOW.pack(O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_MAGICLINKS))
+    how = p.open_how(O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_MAGICLINKS)
     arguments = (AT_FDCWD, cwd, how, how.size)
     says = _cwd_failed(cwd)
     p.call("openat2", *arguments, doing="open", into=directory, tolerate=tolerate, otherwise=otherwise, says=says)

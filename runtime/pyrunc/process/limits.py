@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pyrunc.program.builder import Program
 
 _PERSONALITIES = {"LINUX": PER_LINUX, "LINUX32": PER_LINUX32}
-_OPEN_HOW = Struct("<QQQ")  # flags, mode, resolve: openat2(2)
 _RLIMIT64 = Struct("<QQ")  # soft, hard: prlimit(2)
 # struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, runtime, deadline, period
 _SCHED_ATTR = Struct("<IIQiIQQQ")
@@ -61,7 +60,7 @@ def emit_oom_score_adj(p: Program, process: Process) -> None:
     resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
     with p.at("process.oomScoreAdj", value):
         proc = emit_host_procfs(p)
-        how = p.constant(_OPEN_HOW.pack(O_WRONLY | O_CLOEXEC, 0, resolve))
+        how = p.open_how(O_WRONLY | O_CLOEXEC, resolve)
         setting = p.result("openat2", proc, path, how, how.size, doing=f"open /proc/{path}")
         p.call("write", setting, value, len(value), doing=f"write /proc/{path}")
         p.close(setting)

@@ -42,6 +42,8 @@ The methods that every operation goes through are C (csrc/assembler.c; csrc/stub
 
 from __future__ import annotations
 
+from _struct import Struct
+
 from _pyrunc_assembler import Assembler, Pointer, Register
 
 from pyrunc.errors import ConfigError
@@ -50,6 +52,8 @@ from pyrunc.program.operations import Label, Operation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_OPEN_HOW = Struct("<QQQ")  # flags, mode, resolve
 
 
 class _At:
@@ -84,6 +88,10 @@ class Program(Assembler):
         for offset, pointed in pointers:
             self.point(made.offset + offset, pointed)
         return made
+
+    def open_how(self, flags: int, resolve: int) -> Pointer:
+        """struct open_how, for openat2(2) of what exists: the mode is 0."""
+        return self.constant(_OPEN_HOW.pack(flags, 0, resolve))
 
     def pointers(self, strings: Sequence[str | bytes | Pointer]) -> Pointer:
         """A NULL-terminated array of strings: argv, envp."""

@@ -12,7 +12,6 @@ the stage then asks again.
 
 from __future__ import annotations
 
-from _struct import Struct
 from errno import EEXIST, ELOOP, ENOENT, ENOTDIR
 
 from pyrunc.kernel.constants import (
@@ -45,7 +44,6 @@ ORDINARY = IN_ROOT | RESOLVE_NO_SYMLINKS  # for targets where not even a harmles
 TRIES = 16  # more of openat2(2) while it says EAGAIN
 DIRECTORY_MODE = 0o755
 FILE_MODE = 0o644
-_HOW = Struct("<QQQ")  # struct open_how: flags, mode, resolve
 _STATX_SIZE = 256
 
 
@@ -92,7 +90,7 @@ class RootPaths:
         how = self._how(flags | O_CLOEXEC, resolve)
         tries = TRIES if resolve & RESOLVE_NO_SYMLINKS == 0 else 0
         self.p.call(
-            "openat2", self.root, path, how, _HOW.size,
+            "openat2", self.root, path, how, how.size,
             doing=doing or f"open {path} in the rootfs", into=into, tolerate=passing, otherwise=otherwise, tries=tries,
         )  # fmt: skip
 
@@ -175,7 +173,7 @@ class RootPaths:
     def _how(self, flags: int, resolve: int) -> Pointer:
         known = self._hows.get((flags, resolve))
         if known is None:
-            known = self._hows[flags, resolve] = self.p.constant(_HOW.pack(flags, 0, resolve))
+            known = self._hows[flags, resolve] = self.p.open_how(flags, resolve)
         return known
 
     # -- making, by name in an open directory --------------------------------------------------------------------

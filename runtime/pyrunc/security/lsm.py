@@ -7,7 +7,6 @@ file in the attribute's place, of a procfs even, would swallow the label (CVE-20
 
 from __future__ import annotations
 
-from _struct import Struct
 from errno import ENOENT
 
 from pyrunc.errors import ConfigError
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     Procfs = Callable[[Program], Register]  # emits what opens the root of a procfs that can be trusted
 
-_OPEN_HOW = Struct("<QQQ")  # flags, mode, resolve: openat2(2)
 _RESOLVE = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
 # Below /proc.
 _APPARMOR = "self/attr/apparmor/exec"  # Linux 5.8; before that, and still, shared with other modules:
@@ -68,7 +66,7 @@ def _emit_write(p: Program, procfs: Procfs, names: tuple[str, ...], text: str) -
     """Write `text` to the first of the attributes that exists."""
     proc = procfs(p)
     attribute, opened = p.register(), p.target()
-    how = p.constant(_OPEN_HOW.pack(O_WRONLY | O_CLOEXEC, 0, _RESOLVE))
+    how = p.open_how(O_WRONLY | O_CLOEXEC, _RESOLVE)
     for name in names[:-1]:
         missing = p.target()
         arguments = (proc, name, how, how.size)

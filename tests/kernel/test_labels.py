@@ -22,20 +22,20 @@ HOST = Host(euid=0, egid=0, machine="x86_64", in_user_namespace=False, cgroups=(
 PROCESS = Process(args=("x",), cwd="/", user=User(uid=0, gid=0), selinux_label="a:b:c:s0")
 
 
-def written(stage: Path, covered: str = "", source: str = "", *, proc_fd: int = -1) -> tuple[str, int]:
+def written(stage: Path, covered: str = "", source: str = "", *, proc: int | None = None) -> tuple[str, int]:
     """(the failing operation's words, errno) with `source` mounted over a path, in a mount namespace of its own.
 
-    `proc_fd`: what the stage is to open the host's /proc as before that, as the runtime gives it.
+    `proc`: what the stage is to open the host's /proc as before that, as the runtime gives it.
     """
     p = Program()
-    if proc_fd >= 0:
+    if proc is not None:
         before = p.result("openat", -100, "/proc", O_PATH | O_DIRECTORY)
-        p.call("dup3", before, proc_fd, 0)
+        p.call("dup3", before, proc, 0)
     p.call("unshare", CLONE_NEWNS)
     p.call("mount", "", "/", "", MS_REC | MS_PRIVATE, "")
     if covered:
         p.call("mount", source, covered, "", MS_BIND, "")
-    emit_label(p, PROCESS, HOST, lambda p: emit_host_procfs(p, proc_fd))
+    emit_label(p, PROCESS, HOST, lambda p: emit_host_procfs(p, proc))
     messages, _status = run_stage([stage], encoded(p))
     index, value = messages[-1]
     return p.operations[index].label.doing, -value
@@ -62,4 +62,4 @@ def test_something_else_in_the_place_of_proc(stage: Path, source: str, words: st
 
 def test_somebody_elses_proc_is_not_asked(stage: Path) -> None:
     """As after joining a mount namespace by path, whose /proc may be anything."""
-    assert written(stage, "/proc", "/tmp", proc_fd=50) == ("set the label", EINVAL)
+    assert written(stage, "/proc", "/tmp", proc=50) == ("set the label", EINVAL)

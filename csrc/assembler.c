@@ -14,9 +14,9 @@
 /* -- the program --------------------------------------------------------------------------------------------------- */
 
 static PyObject *registers[MAX_REGISTERS];
-static PyObject *no_text;
+PyObject *no_text, *word_jump, *word_each;
 static PyObject *word_doing, *word_into, *word_tolerate, *word_otherwise, *word_says, *word_tries, *word_errno;
-static PyObject *word_mask, *word_differs, *word_close, *word_check, *word_set, *word_jump, *word_report;
+static PyObject *word_mask, *word_differs, *word_close, *word_check, *word_set, *word_report;
 
 /* What the program cannot be: raised as the class that Python has put into `refusal`. */
 static void refuse(PyObject *self, const char *format, PyObject *shown, int number)
@@ -36,7 +36,7 @@ static void refuse(PyObject *self, const char *format, PyObject *shown, int numb
 /* A container without anything special has 600 operations: to grow there by doubling would touch twice the pages. */
 enum { FIRST_ROOM = 1024 };
 
-static int grow(void **items, Py_ssize_t *room, Py_ssize_t wanted, size_t size)
+int grow(void **items, Py_ssize_t *room, Py_ssize_t wanted, size_t size)
 {
 	if (wanted <= *room)
 		return 0;
@@ -55,8 +55,7 @@ static int grow(void **items, Py_ssize_t *room, Py_ssize_t wanted, size_t size)
 	return 0;
 }
 
-/* The offset of `size` zeroed bytes, aligned to 8; -1 on an error. */
-static Py_ssize_t take_scratch(Assembler *self, Py_ssize_t size)
+Py_ssize_t take_scratch(Assembler *self, Py_ssize_t size)
 {
 	const Py_ssize_t offset = (self->size + 7) & ~(Py_ssize_t)7;
 
@@ -138,9 +137,9 @@ static PyObject *string(PyObject *object, PyObject *text)
 	return Py_XNewRef(string_of((Assembler *)object, text));
 }
 
-static int add_relocation(Assembler *self, Py_ssize_t word, const Pointer *pointed)
+int add_relocation(Assembler *self, Py_ssize_t word, Py_ssize_t pointed)
 {
-	const uint64_t offset = (uint64_t)pointed->offset;
+	const uint64_t offset = (uint64_t)pointed;
 
 	if (word < 0 || word > self->size - 8) {
 		PyErr_SetString(PyExc_ValueError, "a relocation outside the data block");
@@ -162,7 +161,7 @@ static PyObject *point(PyObject *object, PyObject *const *arguments, Py_ssize_t 
 
 	if (word == -1 && PyErr_Occurred())
 		return NULL;
-	if (add_relocation((Assembler *)object, word, (Pointer *)arguments[1]) < 0)
+	if (add_relocation((Assembler *)object, word, ((Pointer *)arguments[1])->offset) < 0)
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -369,6 +368,7 @@ static int add(Assembler *self, int kind, PyObject *name, PyObject *const *argum
 			return -1;
 	PyObject *target = options->otherwise == Py_None ? NULL : options->otherwise;
 
+	self->is_open = 0;
 	self->records[self->count++] = (struct record){
 		.name = Py_NewRef(name),
 		.place = Py_NewRef(self->place),
@@ -538,6 +538,7 @@ static PyObject *here(PyObject *object, PyObject *argument)
 	if (Py_TYPE(argument) != &target_type)
 		return PyErr_Format(PyExc_TypeError, "here() takes a Target");
 	((Indexed *)argument)->index = ((Assembler *)object)->count;
+	((Assembler *)object)->is_open = 0; /* another row would come before it */
 	Py_RETURN_NONE;
 }
 
@@ -562,6 +563,7 @@ static PyObject *relabel(PyObject *object, PyObject *label)
 
 	if (self->count == 0)
 		return PyErr_Format(PyExc_IndexError, "there is no operation yet");
+	self->is_open = 0;
 	Py_XSETREF(self->records[self->count - 1].label, Py_NewRef(label));
 	Py_RETURN_NONE;
 }
@@ -595,28 +597,53 @@ static PyObject *label_of(const struct record *record)
 {
 	if (record->label)
 		return Py_NewRef(record->label);
-	return Py_BuildValue("(OONN)", record->place, record->subject, with_words(record->doing, record->words),
-			     with_words(record->says, record->words));
+	return Py_BuildValue("(OOOO)", record->place, record->subject, record->doing, record->says);
 }
 
-/* get(index) -> (kind, name, arguments, (place, subject, doing, says) or label, into, tolerated, target, number, negated)
+static PyObject *arguments_of(Assembler *self, Py_ssize_t index, const struct loop *loop, Py_ssize_t row)
+{
+	const Py_ssize_t count = self->records[index].arguments;
+	PyObject *arguments = PyTuple_New(count);
+
+	for (Py_ssize_t i = 0; arguments && i < count; i++) {
+		PyObject *argument = argument_object(&self->operations[index], i);
+
+		if (loop && argument)
+			Py_SETREF(argument, argument_in_row(self, loop, row, argument));
+		if (!argument)
+			Py_CLEAR(arguments);
+		else
+			PyTuple_SET_ITEM(arguments, i, argument);
+	}
+	return arguments;
+}
+
+/*
+ * get(operation) -> (kind, name, arguments, (place, subject, doing, says) or label, into, tolerated, target, number,
+ *                    negated)
+ * An operation as the stage tells it: with the number of a row above its index.
  */
 static PyObject *get(PyObject *object, PyObject *argument)
 {
-	const Assembler *self = (Assembler *)object;
-	const Py_ssize_t index = PyLong_AsSsize_t(argument);
+	Assembler *self = (Assembler *)object;
+	const Py_ssize_t told = PyLong_AsSsize_t(argument);
+	const Py_ssize_t index = told & 0xFFFF, row = told >> 16;
 
-	if (index == -1 && PyErr_Occurred())
+	if (told == -1 && PyErr_Occurred())
 		return NULL;
-	if (index < 0 || index >= self->count)
-		return PyErr_Format(PyExc_IndexError, "there is no operation %zd", index);
+	const struct loop *loop = row ? loop_around(self, index) : NULL;
+
+	if (index >= self->count || row < 0 || row > (loop ? loop->rows : 0))
+		return PyErr_Format(PyExc_IndexError, "there is no operation %zd", told);
+	if (settle(self) < 0)
+		return NULL;
 	const struct operation *operation = &self->operations[index];
 	const struct record *record = &self->records[index];
-	PyObject *arguments = PyTuple_New(record->arguments);
+	PyObject *arguments = arguments_of(self, index, loop, row);
 
-	for (Py_ssize_t i = 0; arguments && i < record->arguments; i++)
-		PyTuple_SET_ITEM(arguments, i, argument_object(operation, i));
-	PyObject *label = label_of(record);
+	if (!arguments)
+		return NULL;
+	PyObject *label = loop ? label_in_row(self, loop, row, record) : label_of(record);
 	PyObject *into = operation->into == NO_REGISTER ? Py_None : registers[operation->into];
 	PyObject *target_ = record->target ? record->target : Py_None;
 
@@ -624,29 +651,37 @@ static PyObject *get(PyObject *object, PyObject *argument)
 			     tolerated_of(operation), target_, operation->number, operation->negated);
 }
 
-static int resolve(const Assembler *self, PyObject *numbers, Py_ssize_t index)
+static int resolve_target(const Assembler *self, Py_ssize_t index)
 {
 	struct operation *operation = &self->operations[index];
 	const struct record *record = &self->records[index];
 
 	operation->target = NEXT;
-	if (record->target) {
-		const Py_ssize_t to = ((Indexed *)record->target)->index;
+	if (!record->target)
+		return 0;
+	const Py_ssize_t to = ((Indexed *)record->target)->index;
 
-		if (to <= index || to > self->count) {
-			PyErr_Format(PyExc_ValueError, "%U jumps from %zd to %zd: jumps go forward", record->name,
-				     index, to);
-			return -1;
-		}
-		operation->target = (uint16_t)to;
+	if (to > self->count || (operation->kind != EACH && to <= index)) {
+		PyErr_Format(PyExc_ValueError, "%U jumps from %zd to %zd: jumps go forward", record->name, index, to);
+		return -1;
 	}
+	operation->target = (uint16_t)to;
+	return 0;
+}
+
+static int resolve(const Assembler *self, PyObject *numbers, Py_ssize_t index)
+{
+	struct operation *operation = &self->operations[index];
+
+	if (resolve_target(self, index) < 0)
+		return -1;
 	if (operation->kind != CALL)
 		return 0;
-	PyObject *number = PyDict_GetItemWithError(numbers, record->name);
+	PyObject *number = PyDict_GetItemWithError(numbers, self->records[index].name);
 
 	if (!number) {
 		if (!PyErr_Occurred())
-			PyErr_SetObject(PyExc_KeyError, record->name);
+			PyErr_SetObject(PyExc_KeyError, self->records[index].name);
 		return -1;
 	}
 	operation->number = (uint16_t)PyLong_AsLong(number);
@@ -656,7 +691,15 @@ static int resolve(const Assembler *self, PyObject *numbers, Py_ssize_t index)
 /* encode(numbers: dict of system call numbers) -> bytes: what the stage reads. */
 static PyObject *encode(PyObject *object, PyObject *numbers)
 {
-	const Assembler *self = (Assembler *)object;
+	Assembler *self = (Assembler *)object;
+
+	if (!PyDict_Check(numbers))
+		return PyErr_Format(PyExc_TypeError, "numbers is a dict");
+	if (settle(self) < 0)
+		return NULL;
+	for (Py_ssize_t i = 0; i < self->count; i++)
+		if (resolve(self, numbers, i) < 0)
+			return NULL;
 	const size_t operations = (size_t)self->count * sizeof(struct operation);
 	const size_t relocations = (size_t)self->relocation_count * sizeof(uint32_t);
 	const struct header header = {
@@ -665,12 +708,6 @@ static PyObject *encode(PyObject *object, PyObject *numbers)
 		.relocations = (uint32_t)self->relocation_count,
 		.size = (uint32_t)self->size,
 	};
-
-	if (!PyDict_Check(numbers))
-		return PyErr_Format(PyExc_TypeError, "numbers is a dict");
-	for (Py_ssize_t i = 0; i < self->count; i++)
-		if (resolve(self, numbers, i) < 0)
-			return NULL;
 	PyObject *encoded =
 		PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(sizeof(header) + operations + relocations) + self->size);
 
@@ -692,18 +729,23 @@ static PyObject *encode(PyObject *object, PyObject *numbers)
 
 static PyObject *get_data(PyObject *object, void *unused)
 {
-	const Assembler *self = (Assembler *)object;
+	Assembler *self = (Assembler *)object;
 
 	(void)unused;
+	if (settle(self) < 0)
+		return NULL;
 	return PyBytes_FromStringAndSize(self->data, self->size);
 }
 
 static PyObject *get_relocations(PyObject *object, void *unused)
 {
-	const Assembler *self = (Assembler *)object;
-	PyObject *list = PyList_New(self->relocation_count);
+	Assembler *self = (Assembler *)object;
 
 	(void)unused;
+	if (settle(self) < 0)
+		return NULL;
+	PyObject *list = PyList_New(self->relocation_count);
+
 	for (Py_ssize_t i = 0; list && i < self->relocation_count; i++)
 		PyList_SET_ITEM(list, i, PyLong_FromUnsignedLong(self->relocations[i]));
 	return list;
@@ -724,12 +766,14 @@ static Py_ssize_t length(PyObject *object)
 
 static PyObject *make_assembler(PyTypeObject *type, PyObject *arguments, PyObject *names)
 {
+	static uint64_t number;
 	Assembler *self = (Assembler *)type->tp_alloc(type, 0);
 
 	(void)arguments;
 	(void)names;
 	if (!self)
 		return NULL;
+	self->number = ++number;
 	self->strings = PyDict_New();
 	self->place = Py_NewRef(no_text);
 	self->subject = Py_NewRef(no_text);
@@ -750,7 +794,6 @@ void forget_record(struct record *record)
 	Py_DECREF(record->says);
 	Py_XDECREF(record->target);
 	Py_XDECREF(record->label);
-	Py_XDECREF(record->words);
 }
 
 static void forget(PyObject *object)
@@ -759,6 +802,7 @@ static void forget(PyObject *object)
 
 	for (Py_ssize_t i = 0; i < self->count; i++)
 		forget_record(&self->records[i]);
+	forget_loops(self);
 	PyMem_Free(self->operations);
 	PyMem_Free(self->records);
 	PyMem_Free(self->data);
@@ -801,6 +845,7 @@ static PyMethodDef assembler_methods[] = {
 
 static PyGetSetDef assembler_attributes[] = {
 	{"data", get_data, NULL, NULL, NULL},
+	{"loops", list_loops, NULL, NULL, NULL},
 	{"relocations", get_relocations, NULL, NULL, NULL},
 	{"strings", get_strings, NULL, NULL, NULL},
 	{NULL, NULL, NULL, NULL, NULL},
@@ -839,7 +884,7 @@ static int make_words(void)
 		{&word_mask, "mask"},	  {&word_differs, "differs"},
 		{&word_close, "close"},	  {&word_check, "check"},
 		{&word_set, "set"},	  {&word_jump, "jump"},
-		{&word_report, "report"},
+		{&word_report, "report"}, {&word_each, "each"},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)

@@ -2,35 +2,17 @@
  * Patterns: many mounts are the same operations with other words in them.
  *
  * An emitter makes the operations once, with made-up words in the places of those that differ, and takes them out of
- * the program as a pattern; `stamp` adds them with the words of one mount.  30 operations in 1.5 us instead of 10.
+ * the program as a pattern, with a register in each of the places; `stamp` (assembler_loops.c) has them run for the
+ * words of one mount.
  *
  * The made-up words are the emitter's, never anybody's input: no two of them are equal, and none stands in a place
- * that is not to be replaced.  Registers stay the same: they must be as free as they were.
+ * that is not to be replaced.  Other registers stay the same: they must be as free as they were.
  */
 #include "assembler.h"
 
 #include <string.h>
 
-enum { MOST_WORDS = 255 };
-
-/* An argument where a word stands. */
-struct place {
-	uint16_t operation;
-	uint8_t argument;
-	uint8_t word;
-};
-
-typedef struct {
-	PyObject_HEAD struct operation *operations;
-	struct record *records;
-	Py_ssize_t count;
-	Py_ssize_t start; /* where the targets of the records count from */
-	struct place *places;
-	Py_ssize_t place_count;
-	PyObject *words;    /* tuple of str */
-	PyObject *program;  /* whose data the arguments point into */
-	uint64_t registers; /* that it takes and gives back */
-} Pattern;
+enum { MOST_WORDS = 48 }; /* of the 64 registers */
 
 static void forget_pattern(PyObject *object)
 {
@@ -42,7 +24,6 @@ static void forget_pattern(PyObject *object)
 	PyMem_Free(self->records);
 	PyMem_Free(self->places);
 	Py_XDECREF(self->words);
-	Py_XDECREF(self->program);
 	PyObject_Free(object);
 }
 
@@ -53,15 +34,12 @@ PyTypeObject pattern_type = {
 	.tp_dealloc = forget_pattern,
 };
 
-/* Whether these may be words: a tuple of str, not too many. */
-static int are_words(PyObject *words)
+int are_words(PyObject *words)
 {
-	int good = PyTuple_Check(words) && PyTuple_GET_SIZE(words) <= MOST_WORDS;
+	int good = PyTuple_Check(words);
 
 	for (Py_ssize_t i = 0; good && i < PyTuple_GET_SIZE(words); i++)
 		good = PyUnicode_Check(PyTuple_GET_ITEM(words, i));
-	if (!good)
-		PyErr_SetString(PyExc_TypeError, "words are a tuple of at most 255 str");
 	return good;
 }
 
@@ -102,6 +80,21 @@ static int find_places(Pattern *self, const Pointer *word, Py_ssize_t number)
 	return 0;
 }
 
+/* Word by word the last registers: programs take the first ones. */
+static void put_registers(Pattern *self)
+{
+	const uint64_t first = MAX_REGISTERS - (uint64_t)PyTuple_GET_SIZE(self->words);
+
+	for (Py_ssize_t i = 0; i < self->place_count; i++) {
+		const struct place *place = &self->places[i];
+		struct operation *operation = &self->operations[place->operation];
+
+		operation->kinds[place->argument] = REGISTER;
+		operation->arguments[place->argument] = first + place->word;
+	}
+	self->registers |= ~UINT64_C(0) << first;
+}
+
 static int find_all_places(Pattern *self, Assembler *program)
 {
 	for (Py_ssize_t word = 0; word < PyTuple_GET_SIZE(self->words); word++) {
@@ -113,14 +106,15 @@ static int find_all_places(Pattern *self, Assembler *program)
 	return 0;
 }
 
-/* What a pattern cannot hold: a jump out of it, a label that is more than words, a stamp. */
+/* What a pattern cannot hold: a jump out of it, a label that is more than words, a sync point. */
 static int check_operations(const Pattern *self)
 {
 	for (Py_ssize_t i = 0; i < self->count; i++) {
 		const struct record *record = &self->records[i];
 		const Py_ssize_t to = record->target ? ((Indexed *)record->target)->index : self->start;
 
-		if (record->label || record->words || to < self->start || to > self->start + self->count) {
+		if (record->label || self->operations[i].kind == SYNC || to < self->start ||
+		    to > self->start + self->count) {
 			PyErr_Format(PyExc_ValueError, "%U cannot be part of a pattern", record->name);
 			return -1;
 		}
@@ -128,7 +122,7 @@ static int check_operations(const Pattern *self)
 	return 0;
 }
 
-static uint64_t free_registers(const Assembler *program)
+uint64_t free_registers(const Assembler *program)
 {
 	uint64_t found = 0;
 
@@ -152,7 +146,7 @@ static void move_operations(Pattern *self, Assembler *program)
 	self->registers &= free_registers(program);
 }
 
-static Pattern *new_pattern(PyObject *program, Py_ssize_t start, Py_ssize_t count, PyObject *words)
+static Pattern *new_pattern(const Assembler *program, Py_ssize_t start, Py_ssize_t count, PyObject *words)
 {
 	Pattern *self = PyObject_New(Pattern, &pattern_type);
 
@@ -165,7 +159,7 @@ static Pattern *new_pattern(PyObject *program, Py_ssize_t start, Py_ssize_t coun
 		.places = PyMem_Calloc((size_t)count * MAX_ARGUMENTS + 1, sizeof(struct place)),
 		.start = start,
 		.words = Py_NewRef(words),
-		.program = Py_NewRef(program),
+		.program = program->number,
 	};
 	if (self->operations && self->records && self->places)
 		return self;
@@ -183,11 +177,16 @@ PyObject *take_pattern(PyObject *assembler, PyObject *const *arguments, Py_ssize
 		return PyErr_Format(PyExc_TypeError, "pattern() takes where it starts and its words");
 	const Py_ssize_t start = PyLong_AsSsize_t(arguments[0]);
 
-	if (!are_words(arguments[1]) || PyErr_Occurred())
+	if (PyErr_Occurred())
 		return NULL;
+	if (!are_words(arguments[1]) || PyTuple_GET_SIZE(arguments[1]) < 1 ||
+	    PyTuple_GET_SIZE(arguments[1]) > MOST_WORDS)
+		return PyErr_Format(PyExc_TypeError, "the words of a pattern are a tuple of 1 to %d str", MOST_WORDS);
 	if (start < 0 || start > program->count)
 		return PyErr_Format(PyExc_IndexError, "there is no operation %zd", start);
-	Pattern *self = new_pattern(assembler, start, program->count - start, arguments[1]);
+	if (program->loop_count > 0 && program->loops[program->loop_count - 1].end >= start)
+		return PyErr_Format(PyExc_ValueError, "a loop cannot be part of a pattern");
+	Pattern *self = new_pattern(program, start, program->count - start, arguments[1]);
 
 	if (!self)
 		return NULL;
@@ -195,91 +194,7 @@ PyObject *take_pattern(PyObject *assembler, PyObject *const *arguments, Py_ssize
 	move_operations(self, program);
 	if (check_operations(self) < 0 || find_all_places(self, program) < 0)
 		Py_CLEAR(self);
+	else
+		put_registers(self);
 	return (PyObject *)self;
-}
-
-/* The record of a stamped operation; its target is as far from it as in the pattern. */
-static int copy_record(Assembler *program, const Pattern *pattern, Py_ssize_t i, PyObject *words)
-{
-	const struct record *record = &pattern->records[i];
-	PyObject *target = NULL;
-
-	if (record->target) {
-		const Py_ssize_t to = ((Indexed *)record->target)->index - pattern->start;
-
-		target = new_indexed(&target_type, program->count - i + to);
-		if (!target)
-			return -1;
-	}
-	program->operations[program->count] = pattern->operations[i];
-	program->records[program->count++] = (struct record){
-		.name = Py_NewRef(record->name),
-		.place = Py_NewRef(program->place),
-		.subject = Py_NewRef(program->subject),
-		.doing = Py_NewRef(record->doing),
-		.says = Py_NewRef(record->says),
-		.target = target,
-		.words = Py_NewRef(words),
-		.arguments = record->arguments,
-	};
-	return 0;
-}
-
-static int write_words(Assembler *program, const Pattern *pattern, Py_ssize_t start, PyObject *words)
-{
-	for (Py_ssize_t i = 0; i < pattern->place_count; i++) {
-		const struct place *place = &pattern->places[i];
-		const Pointer *pointer = (Pointer *)string_of(program, PyTuple_GET_ITEM(words, place->word));
-
-		if (!pointer)
-			return -1;
-		program->operations[start + place->operation].arguments[place->argument] =
-			(uint64_t)pointer->offset | (uint64_t)pointer->size << 32;
-	}
-	return 0;
-}
-
-/* stamp(pattern, words): its operations, with these words in the places of the pattern's. */
-PyObject *stamp(PyObject *assembler, PyObject *const *arguments, Py_ssize_t count)
-{
-	Assembler *program = (Assembler *)assembler;
-	const Py_ssize_t start = program->count;
-
-	if (count != 2 || Py_TYPE(arguments[0]) != &pattern_type || !are_words(arguments[1]))
-		return PyErr_Format(PyExc_TypeError, "stamp() takes a Pattern and its words");
-	const Pattern *pattern = (Pattern *)arguments[0];
-
-	if (pattern->program != assembler)
-		return PyErr_Format(PyExc_ValueError, "the pattern of another program");
-	if (PyTuple_GET_SIZE(arguments[1]) != PyTuple_GET_SIZE(pattern->words))
-		return PyErr_Format(PyExc_ValueError, "this pattern has %zd words", PyTuple_GET_SIZE(pattern->words));
-	if (pattern->registers & ~free_registers(program))
-		return PyErr_Format(PyExc_RuntimeError, "internal error: a register of the pattern is in use");
-	if (make_room(program, pattern->count) < 0)
-		return NULL;
-	PyObject *words = PyTuple_Pack(2, pattern->words, arguments[1]);
-	int failed = words ? 0 : -1;
-
-	for (Py_ssize_t i = 0; !failed && i < pattern->count; i++)
-		failed = copy_record(program, pattern, i, words);
-	Py_XDECREF(words);
-	if (failed || write_words(program, pattern, start, arguments[1]) < 0)
-		return NULL;
-	Py_RETURN_NONE;
-}
-
-/* A new reference to a text of a pattern with the words of a stamp in it; `words` may be NULL. */
-PyObject *with_words(PyObject *text, PyObject *words)
-{
-	PyObject *replaced = Py_NewRef(text);
-
-	if (!words)
-		return replaced;
-	PyObject *made_up = PyTuple_GET_ITEM(words, 0);
-	PyObject *real = PyTuple_GET_ITEM(words, 1);
-
-	for (Py_ssize_t i = 0; replaced && i < PyTuple_GET_SIZE(made_up); i++)
-		Py_SETREF(replaced,
-			  PyUnicode_Replace(replaced, PyTuple_GET_ITEM(made_up, i), PyTuple_GET_ITEM(real, i), -1));
-	return replaced;
 }

@@ -35,8 +35,10 @@ static PyObject *make_register(PyTypeObject *type, PyObject *arguments, PyObject
 
 static PyObject *make_target(PyTypeObject *type, PyObject *arguments, PyObject *names)
 {
+	Py_ssize_t index = -1;
+
 	(void)names;
-	return PyArg_ParseTuple(arguments, ":Target") ? new_indexed(type, -1) : NULL;
+	return PyArg_ParseTuple(arguments, "|n:Target", &index) ? new_indexed(type, index) : NULL;
 }
 
 static PyObject *make_pointer(PyTypeObject *type, PyObject *arguments, PyObject *names)

@@ -8,9 +8,10 @@
 
 #include <stdint.h>
 
-enum { CALL = 0, CHECK = 1, SET = 2, JUMP = 3, SYNC = 4, REPORT = 5 };
+enum { CALL = 0, CHECK = 1, SET = 2, JUMP = 3, SYNC = 4, REPORT = 5, EACH = 6 };
 enum { IMMEDIATE = 0, POINTER = 1, REGISTER = 2 };
 enum { MAX_REGISTERS = 64, MAX_ARGUMENTS = 6, MAX_TOLERATED = 4, MAX_TRIES = 255 };
+enum { MAX_ROWS = 0xFFFF }; /* of an EACH: the number of a row stands beside that of an operation */
 enum { NEXT = 0xFFFF, NO_REGISTER = 0xFF };
 #define MAGIC 0x0031434E55525950ULL /* "PYRUNC1" and a NUL */
 

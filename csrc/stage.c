@@ -9,6 +9,9 @@
  *     stage -> parent   {u32 operation, i32 value}      value >= 0: a sync point; < 0: it failed with that -errno
  *     parent -> stage   {u32 length, u32 zero} payload  the answer to a sync point
  *
+ * An operation is told by its index in the low 16 bits and, where operations are run for each row of a table, the
+ * number of the row above it, from 1.
+ *
  * End: execve(2) by the program; 0 after its last operation; 1 after a failure, or when the parent is gone.
  *
  * The program may fork (clone(2) with a zero in the child, and a jump), but not with CLONE_VM: both would run on this
@@ -46,6 +49,7 @@ struct machine {
 	uint8_t *data;
 	uint32_t count;
 	uint32_t size; /* of data */
+	uint32_t row;  /* of an EACH: how many have been taken */
 	int report;    /* the descriptor for failures */
 };
 
@@ -146,6 +150,35 @@ static bool check_is_sound(const struct operation *operation)
 	return operation->target != NEXT || operation->number <= MAX_ERRNO;
 }
 
+/* As many rows as it says, in registers that there are. */
+static bool table_is_sound(const struct operation *operation)
+{
+	const uint64_t words = operation->arguments[1], rows = operation->arguments[2];
+
+	if (operation->kinds[0] != POINTER || operation->kinds[1] != IMMEDIATE || operation->kinds[2] != IMMEDIATE)
+		return false;
+	if (words < 1 || words > MAX_REGISTERS || operation->into > MAX_REGISTERS - words || rows > MAX_ROWS)
+		return false;
+	return offset_of(operation->arguments[0]) % sizeof(uint64_t) == 0 &&
+	       extent_of(operation->arguments[0]) == rows * words * sizeof(uint64_t);
+}
+
+/* There is one count of rows, so no loop in a loop; and what is run again must not be forgotten at a sync point. */
+static bool body_is_sound(const struct machine *machine, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < end; i++)
+		if (machine->operations[i].kind == EACH || machine->operations[i].kind == SYNC)
+			return false;
+	return true;
+}
+
+static bool target_is_sound(const struct machine *machine, const struct operation *operation, uint32_t index)
+{
+	if (operation->kind == EACH)
+		return operation->target <= index && body_is_sound(machine, operation->target, index);
+	return operation->target == NEXT || (operation->target > index && operation->target <= machine->count);
+}
+
 /* What each kind demands of its arguments; only a system call takes pointers anywhere. */
 static bool shape_is_sound(const struct operation *operation)
 {
@@ -164,6 +197,8 @@ static bool shape_is_sound(const struct operation *operation)
 		return kinds[0] != POINTER && kinds[1] != REGISTER;
 	case REPORT:
 		return kinds[0] != POINTER;
+	case EACH:
+		return table_is_sound(operation);
 	default:
 		return false;
 	}
@@ -175,7 +210,7 @@ static bool operation_is_sound(const struct machine *machine, uint32_t index)
 
 	if (operation->into != NO_REGISTER && operation->into >= MAX_REGISTERS)
 		return false;
-	if (operation->target != NEXT && (operation->target <= index || operation->target > machine->count))
+	if (!target_is_sound(machine, operation, index))
 		return false;
 	if (operation->tolerated_count > MAX_TOLERATED)
 		return false;
@@ -273,6 +308,12 @@ static uint32_t destination(const struct operation *operation, uint32_t index)
 	return operation->target == NEXT ? index + 1 : operation->target;
 }
 
+/* How the parent is told of an operation. */
+static uint32_t name_of(const struct machine *machine, uint32_t index)
+{
+	return index | machine->row << 16;
+}
+
 static bool is_tolerated(const struct operation *operation, long error)
 {
 	for (int i = 0; i < operation->tolerated_count; i++)
@@ -294,7 +335,7 @@ static uint32_t run_call(const struct machine *machine, const struct operation *
 		result = system_call(operation->number, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (result < 0 && result >= -MAX_ERRNO) {
 		if (!is_tolerated(operation, -result))
-			fail(machine->report, index, (int)-result);
+			fail(machine->report, name_of(machine, index), (int)-result);
 		return destination(operation, index);
 	}
 	if (operation->into != NO_REGISTER)
@@ -327,7 +368,8 @@ static uint32_t run_check(const struct machine *machine, const struct operation 
 	/* Without an errno of its own the check reports what it found: how a hook ended is a wait status, not an errno. */
 	const int what = operation->number != 0 ? operation->number : (int)(found & 0xFFFF);
 
-	fail(machine->report, index, what != 0 ? what : EPROTO); /* 0 would read as a sync point */
+	/* 0 would read as a sync point */
+	fail(machine->report, name_of(machine, index), what != 0 ? what : EPROTO);
 }
 
 static uint32_t run_jump(const struct machine *machine, const struct operation *operation, uint32_t index)
@@ -337,7 +379,23 @@ static uint32_t run_jump(const struct machine *machine, const struct operation *
 	return equal != (operation->negated != 0) ? destination(operation, index) : index + 1;
 }
 
-/* Jumps go forward: what stands before `index` never runs again, and a container may wait for its start for days. */
+/* The next row into the registers, and back; after the last one, on.  A program ends: every row is taken once. */
+static uint32_t run_each(struct machine *machine, const struct operation *operation, uint32_t index)
+{
+	const uint64_t words = operation->arguments[1];
+	const uint64_t *table = (const uint64_t *)(machine->data + offset_of(operation->arguments[0]));
+
+	if (machine->row >= operation->arguments[2]) {
+		machine->row = 0;
+		return index + 1;
+	}
+	for (uint64_t i = 0; i < words; i++)
+		machine->registers[operation->into + i] = table[machine->row * words + i];
+	machine->row++;
+	return operation->target;
+}
+
+/* Nothing goes back over a sync point: what stands before it never runs again, and a container may wait for days. */
 static void forget_before(const struct machine *machine, uint32_t index)
 {
 	const size_t size = index * sizeof(struct operation) & ~(PAGE_SIZE - 1);
@@ -379,6 +437,8 @@ static uint32_t run_one(struct machine *machine, uint32_t index)
 		return run_jump(machine, operation, index);
 	case SYNC:
 		return run_sync(machine, operation, index);
+	case EACH:
+		return run_each(machine, operation, index);
 	default: /* REPORT: operation_is_sound() let no other kind through */
 		machine->report = (int)resolve(machine, operation, 0);
 		return index + 1;

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from random import Random
 
+    from _pyrunc_assembler import Pattern
+
     from pyrunc.program.operations import Pointer, Register, Target
 
 HEADER = Struct("<8sIII12x")
@@ -70,7 +72,7 @@ def nearly_sound(rng: Random) -> bytes:
 
 def _operation(rng: Random, index: int, count: int, size: int) -> bytes:
     kinds, values = zip(*(_argument(rng, size) for _ in range(6)), strict=True)
-    kind = rng.choice((0, 0, 0, 1, 2, 3, 3, 4, 5))
+    kind = rng.choice((0, 0, 0, 1, 2, 3, 3, 4, 5, 6))
     target = rng.randint(index + 1, count) if rng.random() < 0.4 else 0xFFFF
     into = rng.randrange(64) if kind == 2 or rng.random() < 0.5 else 0xFF
     number = rng.randrange(1, 4096) if kind == 1 else rng.choice((PRETENDED, PRETENDED + 17, rng.randrange(450)))
@@ -83,6 +85,10 @@ def _operation(rng: Random, index: int, count: int, size: int) -> bytes:
             rng.randrange(64),
             *values[3:],
         )
+    elif kind == 6:
+        into, target, words = rng.randrange(64), rng.randrange(max(0, index - 5), index + 1), rng.randrange(1, 4)
+        rows = size // 8 // words
+        kinds, values = (1, 0, 0, *kinds[3:]), (rows * words * 8 << 32, words, rows, *values[3:])
     elif kind != 0:
         kinds = tuple(kind % 2 * 2 for kind in kinds) if kind != 4 else (0, 1 if size else 0, *kinds[2:])
         values = tuple(rng.randrange(64) for _ in values) if kind != 4 else (5, size << 32 if size else 0, *values[2:])
@@ -143,7 +149,7 @@ class SoundProgram:
         self.program.pointers(["relocated", self.memory])
         self.open: list[Target] = []
         for _ in range(rng.randrange(1, 40)):
-            rng.choice((self.call, self.call, self.call, self.check, self.set, self.jump, self.sync, self.report))()
+            rng.choice((self.call,) * 3 + (self.check, self.set, self.jump, self.sync, self.report, self.loop))()
             self.land(0.4)
         self.land(1.0)
 
@@ -205,3 +211,26 @@ class SoundProgram:
     def report(self) -> None:
         if self.rng.random() < 0.1:
             self.program.report(self.rng.choice((3, 77, self.rng.choice(self.registers))))
+
+    def loop(self) -> None:
+        """Rows of one or two patterns, in any order; some operations between them."""
+        patterns = [self.pattern() for _ in range(self.rng.choice((1, 1, 2)))]
+        for row in range(self.rng.randrange(6)):
+            pattern, words = self.rng.choice(patterns)
+            self.program.stamp(pattern, tuple(f"{row}{word}" for word in words))
+            if self.rng.random() < 0.1:
+                self.set()
+                self.land(0.2)
+
+    def pattern(self) -> tuple[Pattern, tuple[str, ...]]:
+        """Jumps stay inside; whatever is called has the words for arguments."""
+        words = tuple(f"\x01{number}" for number in range(self.rng.randrange(1, 4)))
+        outside, self.open = self.open, []
+        start = len(self.program)
+        for _ in range(self.rng.randrange(1, 6)):
+            self.rng.choice((self.call, self.call, self.check, self.set, self.jump))()
+            self.land(0.5)
+        self.program.call("returns_0", *words)
+        self.land(1.0)
+        self.open = outside
+        return self.program.pattern(start, words), words

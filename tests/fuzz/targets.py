@@ -92,7 +92,8 @@ class _Steps:
         self.registers: list[Register] = [self.program.register()]
         self.pointers: list[Pointer] = [self.program.constant(b"01234567")]
         self.targets: list[Target] = [self.program.target()]
-        self.patterns: list[Pattern] = [self.program.pattern(0, ())]
+        self.program.call("getpid", "\x01")
+        self.patterns: list[Pattern] = [self.program.pattern(0, ("\x01",))]
 
     def byte(self) -> int:
         self.position += 1

@@ -120,7 +120,7 @@ def _drive(stage: Path, p: Program, home: bytes) -> Ran:
         while (message := running.message()) is not None:
             index, value = message
             if value < 0:
-                failure = p.operations[index].label.failure(-value)
+                failure = p.operation(index).label.failure(-value)
             else:
                 running.answer(home)
         text = output.read()

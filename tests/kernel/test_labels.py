@@ -38,7 +38,7 @@ def written(stage: Path, covered: str = "", source: str = "", *, proc: int | Non
     emit_label(p, PROCESS, HOST, lambda p: emit_host_procfs(p, proc))
     messages, _status = run_stage([stage], encoded(p))
     index, value = messages[-1]
-    return p.operations[index].label.doing, -value
+    return p.operation(index).label.doing, -value
 
 
 def test_it_arrives(stage: Path) -> None:

@@ -94,7 +94,7 @@ class Born:
     def _serve(self) -> str:
         while (message := self.first.message()) is not None:
             index, value = message
-            operation = self.program.operations[index]
+            operation = self.program.operation(index)
             if value < 0:
                 return operation.label.failure(-value)
             if operation.number == MAP_IDS:
@@ -400,7 +400,7 @@ def test_second_process_waits_for_the_end_of_the_first(stage: Path) -> None:
         first.answer()
         message = first.message()
         assert message is not None
-        assert p.operations[message[0]].number == INIT_PID
+        assert p.operation(message[0]).number == INIT_PID
         time.sleep(0.05)
         first.socket.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -410,7 +410,7 @@ def test_second_process_waits_for_the_end_of_the_first(stage: Path) -> None:
         assert first.wait() == 0
         ready = first.message()
         assert ready is not None
-        assert p.operations[ready[0]].number == READY
+        assert p.operation(ready[0]).number == READY
         first.socket.close()
         assert Born._reap(message[1]) == 1
 

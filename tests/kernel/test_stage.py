@@ -18,6 +18,8 @@ from stage_process import MESSAGE, SOCKET, StageProcess, encoded, run_stage
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _pyrunc_assembler import Pattern
+
 STATX_MODE_OFFSET = 28
 STATX_BASIC_STATS = 0x7FF
 SIGCHLD = 17
@@ -358,3 +360,60 @@ def test_the_socket_is_where_the_parent_put_it(stage: Path) -> None:
     p.call("close", SOCKET)
     p.sync(1, "gone")
     assert run(stage, p) == ([], 1)
+
+
+def making(p: Program) -> Pattern:
+    """Two directories, one in the other."""
+    start = len(p)
+    exists = p.target()
+    outer = ("mkdirat", AT_FDCWD, "/\x01outer", 0o700)
+    p.call(*outer, tolerate=(EEXIST,), otherwise=exists)  # type: ignore[arg-type]
+    p.here(exists)
+    p.call("mkdirat", AT_FDCWD, "/\x01inner", 0o700)
+    return p.pattern(start, ("/\x01outer", "/\x01inner"))
+
+
+def test_rows_run_one_after_another(stage: Path, tmp_path: Path) -> None:
+    p = Program()
+    pattern = making(p)
+    for name in ("a", "b", "a/c"):
+        p.stamp(pattern, (f"{tmp_path}/{name}", f"{tmp_path}/{name}/inside"))
+    p.sync(1, "made")
+    assert run(stage, p) == ([(4, 0)], 0)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        *("a", "a/c", "a/c/inside", "a/inside", "b", "b/inside")
+    ]
+
+
+def test_a_failure_tells_the_row(stage: Path, tmp_path: Path) -> None:
+    p = Program()
+    pattern = making(p)
+    for name in ("a", "b/absent", "c"):
+        p.stamp(pattern, (f"{tmp_path}/{name}", f"{tmp_path}/{name}/inside"))
+    ((told, value),), status = run(stage, p)
+    assert (told, value, status) == (1 | 2 << 16, -ENOENT, 1)
+    assert p.operation(told).arguments[1] == p.string(f"{tmp_path}/b/absent")
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_rows_after_rows_start_again(stage: Path, tmp_path: Path) -> None:
+    p = Program()
+    pattern = making(p)
+    for name in ("a", "b"):
+        p.stamp(pattern, (f"{tmp_path}/{name}", f"{tmp_path}/{name}/inside"))
+        p.call("getpid")
+    p.call("mkdirat", AT_FDCWD, str(tmp_path), 0)
+    assert run(stage, p) == ([(len(p) - 1, -EEXIST)], 1)
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_the_most_rows(stage: Path) -> None:
+    """More than a message can tell apart are two loops."""
+    p = Program()
+    p.call("access", "\x01path", 0)
+    pattern = p.pattern(0, ("\x01path",))
+    for _ in range(65535):
+        p.stamp(pattern, ("/",))
+    p.stamp(pattern, ("/absent",))
+    assert [rows for _start, _end, rows in p.loops] == [65535, 1]
+    assert run(stage, p) == ([(4 | 1 << 16, -ENOENT)], 1)

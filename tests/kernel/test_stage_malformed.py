@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REFUSED = ([(MALFORMED, -EPROTO)], 1)
-DATA_SIZE = 32
-COUNT = 7
-CALL, CHECK, SET, JUMP, SYNC, REPORT, LAST = range(COUNT)
+DATA_SIZE = 64
+COUNT = 10
+CALL, CHECK, SET, JUMP, SYNC, REPORT, TO_ROWS, IN_ROW, EACH, LAST = range(COUNT)
+TABLE = 48  # two rows of one word
 
 
 def sound() -> bytes:
@@ -34,6 +35,11 @@ def sound() -> bytes:
     p.sync(1, "sync", 0, room)
     p.report(3)
     p.here(end)
+    start = len(p)
+    p.call("getpid", "\x01path")
+    pattern = p.pattern(start, ("\x01path",))
+    p.stamp(pattern, ("/",))
+    p.stamp(pattern, ("/",))
     p.call("close", 99)
     assert len(p.data) == DATA_SIZE
     return encoded(p)
@@ -72,7 +78,7 @@ def pointer(offset: int, extent: int) -> int:
 
 # operation, offset in it, size, value
 OPERATIONS = {
-    "unknown kind": (CALL, 0, 1, 6),
+    "unknown kind": (CALL, 0, 1, 7),
     "last kind": (CALL, 0, 1, 255),
     "result register": (CALL, 1, 1, 64),
     "last result register": (CALL, 1, 1, 254),
@@ -106,6 +112,22 @@ OPERATIONS = {
     "sync of a pointer": (SYNC, 8, 1, 1),
     "sync into a register": (SYNC, 9, 1, 2),
     "report to a pointer": (REPORT, 8, 1, 1),
+    "rows that lead forward": (EACH, 6, 2, LAST),
+    "rows that lead nowhere": (EACH, 6, 2, 0xFFFF),
+    "rows over a sync point": (EACH, 6, 2, SYNC),
+    "rows in rows": (IN_ROW, 0, 1, 6),
+    "rows without a register": (EACH, 1, 1, 255),
+    "rows in a register too many": (EACH, 1, 1, 64),
+    "rows without words": (EACH, 24 + 8, 8, 0),
+    "rows with too many words": (EACH, 24 + 8, 8, 65),
+    "rows with huge words": (EACH, 24 + 8, 8, 1 << 61),
+    "more rows than there are": (EACH, 24 + 16, 8, 3),
+    "huge rows": (EACH, 24 + 16, 8, (1 << 61) + 2),
+    "rows out of the data": (EACH, 24, 8, pointer(TABLE + 8, 16)),
+    "rows that are not aligned": (EACH, 24, 8, pointer(TABLE - 4, 16)),
+    "rows that are no pointer": (EACH, 8, 1, 0),
+    "words in a register": (EACH, 9, 1, 2),
+    "rows in a register": (EACH, 10, 1, 2),
 }
 
 
@@ -116,8 +138,9 @@ def test_operations(stage: Path, change: tuple[int, int, int, int]) -> None:
     assert run_stage([stage], content) == REFUSED
 
 
+RELOCATED = 3  # an address, and two rows
 RELOCATION = HEADER_SIZE + COUNT * OPERATION_SIZE
-RELOCATED_WORD = RELOCATION + 4 + 8
+RELOCATED_WORD = RELOCATION + RELOCATED * 4 + 8
 RELOCATIONS = {
     "not aligned": (RELOCATION, 4, 4),
     "behind the data": (RELOCATION, 4, DATA_SIZE),
@@ -134,7 +157,7 @@ def test_relocations(stage: Path, change: tuple[int, int, int]) -> None:
 
 
 def test_a_word_relocated_twice(stage: Path) -> None:
-    content = changed(sound(), 12, 4, 2)
+    content = changed(sound(), 12, 4, RELOCATED + 1)
     again = content[RELOCATION : RELOCATION + 4]
     assert run_stage([stage], content[:RELOCATION] + again + content[RELOCATION:]) == REFUSED
 

@@ -71,6 +71,24 @@ static long map(size_t size)
 	return world.mapping != NULL ? (long)world.mapping : -ENOMEM;
 }
 
+/* An EACH: goes back over nothing that must not run twice, and takes what there is into registers that there are. */
+static void verify_rows(const uint8_t *operation, uint32_t index, uint16_t target)
+{
+	uint64_t words, rows;
+	uint32_t offset, extent;
+
+	memcpy(&offset, operation + 24, 4);
+	memcpy(&extent, operation + 28, 4);
+	memcpy(&words, operation + 32, 8);
+	memcpy(&rows, operation + 40, 8);
+	demand(target <= index, "rows that lead forward");
+	for (uint32_t i = target; i < index; i++)
+		demand(world.mapping[(size_t)i * 72] < 4 || world.mapping[(size_t)i * 72] == 5, "a sync point, or rows, that would be run again");
+	demand(operation[8] == 1 && operation[9] == 0 && operation[10] == 0, "a table of another kind");
+	demand(words > 0 && words < 65 && operation[1] + words <= 64, "words without registers");
+	demand(rows < 65536 && rows * words * 8 == extent && offset % 8 == 0, "rows that are not there");
+}
+
 /* The stage has accepted the program: is all of it inside? */
 static void verify(void)
 {
@@ -83,10 +101,13 @@ static void verify(void)
 		uint16_t target;
 
 		memcpy(&target, operation + 6, 2);
-		demand(operation[0] <= 5, "an unknown kind");
+		demand(operation[0] <= 6, "an unknown kind");
 		demand(operation[1] == 255 || operation[1] < 64, "a register that does not exist");
 		demand(operation[2] <= 4, "too many tolerated errnos");
-		demand(target == 65535 || (target > i && target <= header->operations), "a jump back or out");
+		if (operation[0] == 6)
+			verify_rows(operation, i, target);
+		else
+			demand(target == 65535 || (target > i && target <= header->operations), "a jump back or out");
 		for (int j = 0; j < 6; j++) {
 			uint32_t low, high;
 

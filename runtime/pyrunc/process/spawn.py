@@ -107,10 +107,11 @@ class Stage:
         message = read_exactly(self.socket, MESSAGE.size)
         if len(message) < MESSAGE.size:
             return None
-        index, value = MESSAGE.unpack(message)
-        if index == MALFORMED or index >= len(self.program):
+        told, value = MESSAGE.unpack(message)
+        index = told & 0xFFFF
+        if told == MALFORMED or index >= len(self.program):
             raise ProtocolError("internal error: the stage refused its program")
-        operation = self.program.operation(index)
+        operation = self.program.operation(told)
         if value < 0:
             raise StageFailed(operation.label.failure(-value), -value, operation=index)
         return operation, value

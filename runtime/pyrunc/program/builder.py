@@ -7,7 +7,7 @@
         p.close(tree)
 
 Arguments are ints, registers, pointers, or str/bytes, which become NUL-terminated strings in the data block.
-What looks like a loop is unrolled by whoever emits; jumps only go forward, so every program ends.
+Jumps only go forward, and what is stamped one after another runs once for each row of a table: every program ends.
 
 The methods that every operation goes through are C (csrc/assembler.c; csrc/stubs has their types):
 
@@ -33,11 +33,14 @@ The methods that every operation goes through are C (csrc/assembler.c; csrc/stub
     report(descriptor)            failures from here on are written to it
     pattern(start, words) -> Pattern
                                   the operations from `start` on, taken out of the program again.  `words` are the
-                                  strings among their arguments that stand for others: made up, no two of them equal
+                                  strings among their arguments that stand for others: made up, 1 to 48, no two equal
     stamp(pattern, words)         those operations, about the present place and subject, with these words; also in the
-                                  texts of their labels.  RuntimeError when a register of the pattern is in use
+                                  texts of their labels.  RuntimeError when a register of the pattern is in use; the
+                                  last registers are, one for each word
     relabel(label)                another label for the last operation
-    len(p), data, relocations     how many operations; the data block; the offsets of its words that become addresses
+    len(p), data, relocations     how many operations, each counted once; the data block; the offsets of its words that
+                                  become addresses
+    loops                         [(start, end, rows)]: what was stamped one after another
 """
 
 from __future__ import annotations
@@ -77,6 +80,7 @@ class Program(Assembler):
 
     refusal = ConfigError  # what a NUL byte and too many operations are: input, not bugs
     _listed: list[Operation] = []
+    _listed_size = (0, 0)
 
     def at(self, place: str, subject: str = "") -> _At:
         """`with p.at("mounts[3]", "/proc"):` labels what is emitted inside."""
@@ -105,15 +109,21 @@ class Program(Assembler):
         else:
             self.add_sync(number, name, f"wait: {name}", value, answer)
 
-    def operation(self, index: int) -> Operation:
-        """One operation as an object: for errors, listings and tests."""
-        kind, name, arguments, label, into, tolerated, target, number, negated = self.get(index)
+    def operation(self, told: int) -> Operation:
+        """One operation as an object: its index, and above the low 16 bits the row that it runs for, from 1.
+
+        Raises IndexError when there is no such operation.
+        """
+        kind, name, arguments, label, into, tolerated, target, number, negated = self.get(told)
         known = Label(*label) if isinstance(label, tuple) else label
         return Operation(kind, name, arguments, known, into, tolerated, target, number, negated)
 
     @property
     def operations(self) -> list[Operation]:
-        """All of them; the same objects as long as nothing is added."""
-        if len(self._listed) != len(self):
-            self._listed = [self.operation(index) for index in range(len(self))]
+        """All that run, those of a loop once for each row; the same objects as long as nothing is added."""
+        size = (len(self), sum(rows for _start, _end, rows in self.loops))
+        if size != self._listed_size:
+            from pyrunc.program.unrolled import unrolled  # for listings and tests
+
+            self._listed, self._listed_size = unrolled(self), size
         return self._listed

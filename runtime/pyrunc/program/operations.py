@@ -1,9 +1,10 @@
 """What one operation of a program is.
 
 An operation is one system call, or one of the few things that connect system calls: comparing bytes that a call
-wrote, a jump (forward only: a program always ends), setting a register, a sync point with the parent, and the
-choice of the descriptor on which failures are reported.  csrc/stage.c is the other half of this file: the kinds
-and argument kinds have the same numbers there (tests/unit/program compares them).
+wrote, a jump (forward only: a program always ends), setting a register, a sync point with the parent, the choice of
+the descriptor on which failures are reported, and running some operations for each row of a table.  csrc/stage.c is
+the other half of this file: the kinds and argument kinds have the same numbers there (tests/unit/program compares
+them).
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ SET = 2  # registers[into] = argument
 JUMP = 3  # go to `target` if argument 0 == argument 1
 SYNC = 4  # tell the parent (sync number, value), wait for its answer, store the answer's payload
 REPORT = 5  # from here on failures are written to this descriptor
+EACH = 6  # the next row of a table into the last registers, then back to `target`; after the last row, on
 
-KIND_NAMES = ("call", "check", "set", "jump", "sync", "report")
+KIND_NAMES = ("call", "check", "set", "jump", "sync", "report", "each")
 
 # argument kinds
 IMMEDIATE = 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyrunc.rootfs.options import MountOptions
 
 _SOURCE = "/\x01source"
-_DEEP = 100  # directories; a pattern has at most 255 words
+_DEEP = 20  # directories; a pattern has at most 48 words
 
 
 def source_of(bundle: str, mount: Mount) -> str:
@@ -74,7 +74,7 @@ def _emit_one(m: Mounting, index: int, source: str, options: MountOptions, desti
     m.own.read(p, tree)
     flags = O_PATH | (O_NOFOLLOW if options.binds_link or options.covers_link else 0)
     target = m.target(destination, is_directory=False, flags=flags if options.covers_link else O_PATH)
-    m.attach(tree, destination, target, flags)
+    m.attach(tree, destination, target, flags, is_directory=False)
     if destination == "/proc":
         m.remember_proc(tree)
     m.finish(tree, options, is_rootfs=destination == "/")

@@ -239,6 +239,7 @@ class _Covered:
             p.here(exists)
 
         self.directory = m.paths.open_or_make(destination, make)
+        m.refuse_inside_proc(self.directory, destination)
 
     def emit_take(self, m: Mounting, index: int, tree: Register, options: MountOptions) -> None:
         """Its mode, as runc's does, if the tmpfs is told none.  With tmpcopyup its content."""
@@ -281,8 +282,6 @@ def _emit_by_path(
     p = m.p
     covered = _Covered(m, destination) if wanted.type == "tmpfs" else None
     target = m.target(destination, is_directory=True) if covered is None else covered.directory
-    m.there.read(p, target)
-    m.refuse_inside_proc(destination)
     m.own.read(p, target)
     emit_mount_by_path(p, wanted, target, m.inputs.spare_fd, m.inputs.proc)
     tree = m.paths.open_existing(destination)

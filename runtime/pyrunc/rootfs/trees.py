@@ -86,7 +86,15 @@ def _emit_setattr(
     p.call("mount_setattr", tree, path, flags, wanted, size, doing=doing, tolerate=tolerate, otherwise=otherwise)
 
 
-def emit_attach(p: Program, tree: Register | int, target: Register | int, *, doing: str) -> None:
-    """Mount `tree` on what `target` stands for.  A directory goes on a directory, a file on a file (else ENOTDIR)."""
+def emit_attach(
+    p: Program,
+    tree: Register | int,
+    target: Register | int,
+    *,
+    doing: str,
+    tolerate: tuple[int, ...] = (),
+    otherwise: Target | None = None,
+) -> None:
+    """Mount `tree` on what `target` stands for.  A directory goes on a directory, a file on a file (else EINVAL)."""
     flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
-    p.call("move_mount", tree, "", target, "", flags, doing=doing)
+    p.call("move_mount", tree, "", target, "", flags, doing=doing, tolerate=tolerate, otherwise=otherwise)

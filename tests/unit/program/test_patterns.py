@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -10,9 +11,12 @@ from pyrunc.program.builder import Program
 from pyrunc.program.encode import encode
 from pyrunc.program.numbers import NUMBERS
 from pyrunc.program.operations import Pointer, Register
+from pyrunc.program.simulator import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from _pyrunc_assembler import Pattern
 
     from pyrunc.program.operations import Operation
 
@@ -119,7 +123,7 @@ def test_what_cannot_be_a_pattern() -> None:
     away = p.target()
     p.jump(away)
     with pytest.raises(ValueError, match="cannot be part"):
-        p.pattern(0, ())  # nobody knows yet where the jump goes
+        p.pattern(0, ("\x01a",))  # nobody knows yet where the jump goes
     p = Program()
     p.call("chdir", "\x01a", doing="")
     p.relabel("something else")
@@ -128,8 +132,13 @@ def test_what_cannot_be_a_pattern() -> None:
     p = Program()
     p.call("chdir", "\x01a", doing="")
     p.stamp(p.pattern(0, ("\x01a",)), ("/a",))
-    with pytest.raises(ValueError, match="cannot be part"):
+    with pytest.raises(ValueError, match="a loop cannot be part"):
         p.pattern(0, ("/a",))
+    p = Program()
+    p.call("chdir", "\x01a", doing="")
+    p.sync(1, "wait")  # what stands before it is forgotten
+    with pytest.raises(ValueError, match="cannot be part"):
+        p.pattern(0, ("\x01a",))
 
 
 def test_no_argument_is_a_part_of_a_word() -> None:
@@ -168,4 +177,83 @@ def test_as_many_words_as_the_pattern_has_and_of_the_same_program() -> None:
     with pytest.raises(TypeError):
         p.stamp(pattern, ["/a"])  # type: ignore[arg-type]
     with pytest.raises(IndexError):
-        p.pattern(5, ())
+        p.pattern(5, ("\x01a",))
+    for wrong in ((), ("\x01a",) * 49):
+        with pytest.raises(TypeError, match="1 to 48"):
+            p.pattern(0, wrong)
+
+
+# -- loops ------------------------------------------------------------------------------------------------------------
+
+
+def changing_directory() -> tuple[Program, Pattern]:
+    p = Program()
+    p.call("chdir", "\x01a", doing="enter \x01a")
+    return p, p.pattern(0, ("\x01a",))
+
+
+def entered(p: Program) -> list[str]:
+    return [str(words[0]) for words in simulate(p).calls("chdir")]
+
+
+def test_one_after_another_they_are_rows_of_one_loop() -> None:
+    p, pattern = changing_directory()
+    for path in ("/a", "/b", "/a"):
+        p.stamp(pattern, (path,))
+    assert p.loops == [(1, 2, 3)]
+    assert (len(p), len(p.operations)) == (3, 3)  # the jump, the call and EACH; three calls
+    assert entered(p) == ["/a", "/b", "/a"]
+
+
+def test_what_comes_between_comes_between() -> None:
+    p, pattern = changing_directory()
+    p.stamp(pattern, ("/a",))
+    p.call("chdir", "/between")
+    p.stamp(pattern, ("/b",))
+    start = len(p)
+    p.call("chdir", "\x01a")
+    p.stamp(p.pattern(start, ("\x01a",)), ("/c",))
+    p.stamp(pattern, ("/d",))
+    assert [rows for _start, _end, rows in p.loops] == [1, 1, 1, 1]
+    assert entered(p) == ["/a", "/between", "/b", "/c", "/d"]
+
+
+def test_who_jumps_behind_a_row_does_not_land_before_it() -> None:
+    p, pattern = changing_directory()
+    target = p.target()
+    p.jump(target)
+    p.stamp(pattern, ("/skipped",))
+    p.here(target)
+    p.stamp(pattern, ("/a",))
+    assert entered(p) == ["/a"]
+
+
+def test_what_was_encoded_gets_no_more_rows() -> None:
+    p, pattern = changing_directory()
+    p.stamp(pattern, ("/a",))
+    first = encode(p, NUMBERS["x86_64"])
+    assert encode(p, NUMBERS["x86_64"]) == first
+    p.stamp(pattern, ("/b",))
+    assert encode(p, NUMBERS["x86_64"]) != first
+    assert entered(p) == ["/a", "/b"]
+
+
+def test_an_operation_and_its_row() -> None:
+    p, pattern = changing_directory()
+    for index, path in enumerate(("/a", "/b")):
+        with p.at(f"mounts[{index}]", path):
+            p.stamp(pattern, (path,))
+    assert p.operation(1 | 2 << 16).label.failure(2) == "mounts[1] /b: enter /b: ENOENT (no such file or directory)"
+    for told in (1 | 3 << 16, 0 | 1 << 16, 2 | 1 << 16, 3, 0xFFFF, 1 | -1 << 16):
+        with pytest.raises(IndexError):
+            p.operation(told)
+
+
+def test_nobody_keeps_a_program() -> None:
+    """A pattern names its program by a number: with a reference to it there were a cycle."""
+    p, pattern = changing_directory()
+    p.stamp(pattern, ("/a",))
+    gone = weakref.ref(p)
+    del p
+    assert gone() is None
+    del pattern

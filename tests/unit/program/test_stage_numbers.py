@@ -16,7 +16,7 @@ TOP = Path(__file__).resolve().parents[3]
 HEADER = (TOP / "csrc/operation.h").read_text()
 STAGE = (TOP / "csrc/stage.c").read_text()
 NAMES = (
-    *("CALL", "CHECK", "SET", "JUMP", "SYNC", "REPORT"),
+    *("CALL", "CHECK", "SET", "JUMP", "SYNC", "REPORT", "EACH"),
     *("IMMEDIATE", "POINTER", "REGISTER", "MAX_REGISTERS", "MAX_ARGUMENTS", "MAX_TOLERATED", "NEXT"),
 )
 

@@ -4,7 +4,7 @@
     operations   72 bytes each: kind, into, tolerated count, negated or tries, number u16, target u16, argument kinds,
                  4 tolerated errnos u16, 6 arguments u64
     relocations  u32 each: offsets into data of 8-byte words to which the stage adds the data's address
-    data
+    data         constants, strings, room for what calls write, and the tables of operations that run for each row
 
 All little-endian: both supported architectures are.  The stage checks every index and extent again.
 """

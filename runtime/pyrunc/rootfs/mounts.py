@@ -146,20 +146,21 @@ def _emit_mount(m: Mounting, index: int, mount: Mount) -> None:
 
 def _refuse(index: int, mount: Mount, options: MountOptions, destination: str) -> None:
     """What no kernel could do, or this version cannot: said before anything is started, and never ignored."""
-    place = f"mounts[{index}]"
     if destination.startswith("/proc/") and destination not in ON_PROC and not options.is_remount:
-        raise ConfigError(f"{place}.destination: {inside_proc(destination)}")
+        raise ConfigError(f"mounts[{index}].destination: {inside_proc(destination)}")
     if destination == "/proc" and mount.type != "proc" and not is_bind(mount, options) and not options.is_remount:
-        raise ConfigError(f'{place}.destination: "/proc" cannot be mounted because it is not of type proc')
+        raise ConfigError(f'mounts[{index}].destination: "/proc" cannot be mounted because it is not of type proc')
     if (options.idmap or mount.uid_mappings) and (options.is_remount or not is_bind(mount, options)):
-        raise ConfigError(f"{place}: only bind mounts can be id-mapped")
+        raise ConfigError(f"mounts[{index}]: only bind mounts can be id-mapped")
     links = options.binds_link or options.covers_link or options.copies_link
     if links and (not is_bind(mount, options) or options.is_remount):
-        raise ConfigError(f"{place}.options: src-nofollow, dest-nofollow and copy-symlink are for new bind mounts only")
+        raise ConfigError(
+            f"mounts[{index}].options: src-nofollow, dest-nofollow and copy-symlink are for new bind mounts only"
+        )
     if options.copies_up and (mount.type != "tmpfs" or is_bind(mount, options) or options.is_remount):
-        raise ConfigError(f"{place}.options: tmpcopyup is for new tmpfs mounts only")
+        raise ConfigError(f"mounts[{index}].options: tmpcopyup is for new tmpfs mounts only")
     if not mount.type and not is_bind(mount, options) and not options.is_remount:
-        raise ConfigError(f"{place}.type: missing, and it is no bind mount")
+        raise ConfigError(f"mounts[{index}].type: missing, and it is no bind mount")
 
 
 # -- new file systems --------------------------------------------------------------------------------------------------

@@ -26,10 +26,6 @@ from pyrunc.kernel.constants import (
     MS_UNBINDABLE,
 )
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 # word -> (attributes it sets, attributes it clears)
 _FLAGS = {
     "ro": (MOUNT_ATTR_RDONLY, 0),
@@ -275,11 +271,14 @@ def _split_pair(part: str) -> tuple[str, str | None]:
     return key, value
 
 
-def words_without_effect(words: Sequence[str]) -> list[str]:
+def words_without_effect(words: tuple[str, ...]) -> list[str]:
     """What a bind mount has no use for: flags of a file system, and options that only a file system understands.
 
     runc 1.1 and crun hand them to the kernel, which ignores them (mount(2), MS_BIND).
     """
+    whole = parse_mount_options(words)
+    if not (whole.super_flags or whole.data or "mand" in words or "rmand" in words):
+        return []
     ignored = []
     for word in words:
         options = parse_mount_options((word,))

@@ -172,8 +172,10 @@ def test_data(text: str, pairs: list[tuple[str, str | None]]) -> None:
 
 
 def test_words_without_effect_on_a_bind() -> None:
-    words = ["bind", "ro", "size=1", "sync", "rsync", "nosuid", "lazytime", "mand", "silent", "x", "rprivate", "idmap"]
+    words = ("bind", "ro", "size=1", "sync", "rsync", "nosuid", "lazytime", "mand", "silent", "x", "rprivate", "idmap")
     assert words_without_effect(words) == ["size=1", "sync", "rsync", "lazytime", "mand", "x"]
+    assert words_without_effect(("bind", "rmand")) == ["rmand"]
+    assert words_without_effect(("bind", "ro", "nosuid", "rprivate", "idmap")) == []
 
 
 def test_known_words_are_known() -> None:

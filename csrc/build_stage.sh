@@ -11,7 +11,7 @@ here=$(dirname "$0")
 
 # shellcheck disable=SC2086  # lists of flags
 warnings="-Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wundef"
-code="-std=gnu11 -Os -ffreestanding -fno-builtin -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables -mgeneral-regs-only -fno-tree-loop-distribute-patterns"
+code="-std=gnu11 -Os -ffreestanding -fno-builtin -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables -mgeneral-regs-only"
 fixed="-fno-pie -fno-pic -nostdlib -static"
 linker="-Wl,-z,noexecstack,-z,noseparate-code,--build-id=none,--fatal-warnings,-s"
 case $("$compiler" -dumpmachine) in

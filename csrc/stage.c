@@ -247,7 +247,7 @@ static void relocate(const struct machine *machine, const uint32_t *words, uint3
 	}
 }
 
-static struct machine load(void)
+static void load(struct machine *machine)
 {
 	struct header header;
 
@@ -266,25 +266,24 @@ static struct machine load(void)
 		refuse((int)-mapping);
 
 	uint8_t *const base = (uint8_t *)mapping;
-	const struct machine machine = {
-		.operations = (const struct operation *)base,
-		.registers = (uint64_t *)(base + fixed),
-		.data = base + fixed + registers,
-		.count = header.operations,
-		.size = header.size,
-		.report = SOCKET,
-	};
+
+	machine->operations = (const struct operation *)base;
+	machine->registers = (uint64_t *)(base + fixed);
+	machine->data = base + fixed + registers;
+	machine->count = header.operations;
+	machine->size = header.size;
+	machine->row = 0;
+	machine->report = SOCKET;
 
 	read_exactly(base, operations + relocations);
-	read_exactly(machine.data, header.size);
-	for (uint32_t i = 0; i < machine.count; i++)
-		if (!operation_is_sound(&machine, i))
+	read_exactly(machine->data, header.size);
+	for (uint32_t i = 0; i < machine->count; i++)
+		if (!operation_is_sound(machine, i))
 			refuse(EPROTO);
-	relocate(&machine, (const uint32_t *)(base + operations), header.relocations);
+	relocate(machine, (const uint32_t *)(base + operations), header.relocations);
 	/* What has been checked stays as it was, whatever a system call of the program writes. */
 	if (fixed > 0 && system_call(__NR_mprotect, (unsigned long)base, fixed, PROT_READ, 0, 0, 0) < 0)
 		refuse(EPROTO);
-	return machine;
 }
 
 /* -- running: each function returns the index of the operation that comes next -------------------------------------- */
@@ -447,8 +446,9 @@ static uint32_t run_one(struct machine *machine, uint32_t index)
 
 static DECLARES_ENTRY void stage_main(void)
 {
-	struct machine machine = load();
+	struct machine machine;
 
+	load(&machine);
 	for (uint32_t index = 0; index < machine.count;)
 		index = run_one(&machine, index);
 	leave(0);

@@ -7,6 +7,7 @@ from pyrunc.container.steps import parent_steps
 from pyrunc.jsonio import dumps
 from pyrunc.program.listing import as_text, list_program
 from pyrunc.program.operations import SYNC
+from pyrunc.program.unrolled import steps_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def explain_json(options: CreateOptions) -> str:
     document = {
         "host": [{"name": s.name, "place": s.place, "doing": s.doing, "sync": s.sync} for s in steps],
         "program": [line.as_json() for line in list_program(plan.program)],
-        "firstStartOperation": plan.first_start_operation,
+        "firstStartOperation": steps_of(plan.program).index((plan.first_start_operation, 0)),
     }
     return dumps(document, indent=2) + "\n"
 

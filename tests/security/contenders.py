@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+from errno import EBUSY
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,18 @@ def _remove_traces(container_id: str) -> None:
             os.kill(pid, 9)
     wait_until(lambda: not pids_of(container_id))
     for path in cgroups_of(container_id):
+        wait_until(lambda path=path: _is_removed(path))  # type: ignore[misc]
+
+
+def _is_removed(path: Path) -> bool:
+    """Not yet (EBUSY) while a process that was killed still gives its memory back: then /proc says it is in "/"."""
+    try:
         path.rmdir()
+    except OSError as error:
+        if error.errno != EBUSY:
+            raise
+        return False
+    return True
 
 
 def pyrunc(directory: Path) -> Contender:

@@ -8,10 +8,14 @@ from __future__ import annotations
 from errno import EINVAL
 from typing import TYPE_CHECKING
 
-from pyrunc.cgroups.devices import ANY, spell
+from pyrunc.cgroups.devices import ANY, spell, v1_writes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ocispec.resources import DeviceRule
     from pyrunc.cgroups.devices import Key
+    from pyrunc.cgroups.writes import Write
 
 
 class DevicesController:
@@ -53,3 +57,19 @@ class DevicesController:
             for (k, a, i), letters in self.exceptions.items()
         )
         return excepted != self.allow
+
+
+def with_rules(rules: Sequence[DeviceRule], *, has_children: bool = False) -> DevicesController:
+    model = DevicesController(allow=True, exceptions={})
+    for write in v1_writes(rules):
+        model.write(write.file, write.value)
+    model.has_children = has_children
+    return model
+
+
+def step(model: DevicesController, write: Write) -> None:
+    try:
+        model.write(write.file, write.value)
+    except OSError as error:
+        if error.errno not in write.tolerate:
+            raise

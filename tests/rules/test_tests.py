@@ -1,4 +1,4 @@
-"""A test without an assertion cannot fail for the right reason."""
+"""A test without an assertion cannot fail for the right reason; and tests/unit, run after every change, stays quick."""
 
 from __future__ import annotations
 
@@ -46,3 +46,32 @@ def test_the_rule_sees_a_test_without_assertion() -> None:
     assert unasserted("def test_x():\n    f()\n") == ["test_x"]
     assert unasserted("def g():\n    assert f()\ndef test_x():\n    g()\n") == []
     assert unasserted("def test_x():\n    with pytest.raises(OSError):\n        f()\n") == []
+
+
+# Small ones with a fixed seed: some hundredths of a second together.
+MAY_DRAW = {"tests/unit/csrc/test_image.py": "random", "tests/unit/security/test_bpf.py": "random"}
+
+
+def drawn_from(text: str) -> list[str]:
+    """What a file imports that makes cases at random."""
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    return sorted(names & {"hypothesis", "random"})
+
+
+def test_random_cases_are_in_tests_properties() -> None:
+    """A third of the time of tests/unit went into 11 such tests."""
+    files = sorted((TOP / "tests/unit").rglob("*.py"))
+    assert len(files) > 60
+    found = {str(path.relative_to(TOP)): drawn for path in files if (drawn := drawn_from(path.read_text()))}
+    assert found == {path: [name] for path, name in MAY_DRAW.items()}
+
+
+def test_the_rule_sees_what_draws() -> None:
+    assert drawn_from("from hypothesis import given\n") == ["hypothesis"]
+    assert drawn_from("def f():\n    import random, hypothesis.strategies\n") == ["hypothesis", "random"]
+    assert drawn_from("import randomness\n") == []

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from device_lists import RULES, devices, may_by_the_list, rule
-from devices_controller import DevicesController
+from device_lists import rule
+from devices_controller import DevicesController, step, with_rules
 from ocispec.resources import DeviceRule
 from pyrunc.cgroups.device_transition import changes, parse_list
 from pyrunc.cgroups.devices import v1_writes
-from pyrunc.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.cgroups.writes import Write
 
 DENY_ALL = DeviceRule(allow=False, type="a", access="rwm")
 ALLOW_ALL = DeviceRule(allow=True, access="rwm")
-LISTS = st.one_of(RULES, RULES.map(lambda rules: [ALLOW_ALL, *rules]))
-Access = dict[tuple[str, int, int, str], bool]
-
-
-def with_rules(rules: Sequence[DeviceRule], *, has_children: bool = False) -> DevicesController:
-    model = DevicesController(allow=True, exceptions={})
-    for write in v1_writes(rules):
-        model.write(write.file, write.value)
-    model.has_children = has_children
-    return model
-
-
-def step(model: DevicesController, write: Write) -> None:
-    try:
-        model.write(write.file, write.value)
-    except OSError as error:
-        if error.errno not in write.tolerate:
-            raise
 
 
 def follow(model: DevicesController, rules: Sequence[DeviceRule]) -> None:
     for write in changes(parse_list(model.list()), list(v1_writes(rules))):
         step(model, write)
-
-
-def access(model: DevicesController) -> Access:
-    return {(*device, letter): model.may(*device, letter) for device in devices() for letter in "rwm"}
 
 
 def told(model: DevicesController, rules: Sequence[DeviceRule]) -> list[str]:
@@ -88,36 +61,3 @@ def test_a_parent_of_others_keeps_its_default() -> None:
     everything = with_rules([ALLOW_ALL], has_children=True)
     follow(everything, [ALLOW_ALL, rule(False, "b 8:0 rw")])
     assert not everything.may("b", 8, 0, "r")
-
-
-def test_from_any_rules_to_any_others() -> None:
-    """The end is as the list says, and on the way nothing is denied that is allowed before and after, nor allowed."""
-    seen = {"same default": 0, "another": 0, "cannot be expressed": 0}
-
-    @settings(max_examples=400, deadline=None)
-    @given(LISTS, LISTS, st.booleans())
-    def check(before: list[DeviceRule], after: list[DeviceRule], has_children: bool) -> None:
-        try:
-            model, full = with_rules(before), list(v1_writes(after))
-        except ConfigError:
-            seen["cannot be expressed"] += 1
-            return
-        keeps = not model.allow and full[0].file == "devices.deny"
-        model.has_children = has_children and keeps
-        old = access(model)
-        writes = list(changes(parse_list(model.list()), full))
-        wanted = {key: may_by_the_list(after, *key[:3], key[3]) for key in old}
-        moments = []
-        for write in writes:
-            step(model, write)
-            moments.append(access(model))
-        assert access(model) == wanted, (before, after)
-        seen["same default" if keeps else "another"] += 1
-        if keeps:
-            assert {write.value for write in writes}.isdisjoint("a")
-            assert all(now[key] in (old[key], wanted[key]) for now in moments for key in now), (before, after)
-            again = deepcopy(model)
-            assert list(changes(parse_list(again.list()), full)) == []
-
-    check()
-    assert min(seen["same default"], seen["another"]) > 40, seen

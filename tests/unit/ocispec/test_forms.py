@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ocispec.forms import (
     dotted_sysctl_key,
@@ -84,13 +82,9 @@ def test_dotted_sysctl_keys(key: str, dotted: str) -> None:
     assert dotted_sysctl_key(dotted) == dotted
 
 
-@given(st.text(alphabet="ab./ \n", max_size=12))
-def test_no_accepted_sysctl_key_leaves_the_directory(key: str) -> None:
-    dotted = dotted_sysctl_key(key)
-    path = dotted.translate({ord("."): "/", ord("/"): "."})
-    if is_sysctl_key(dotted):
-        assert not {"", ".", ".."} & set(path.split("/"))
-        assert "\n" not in path
+@pytest.mark.parametrize("key", ["", ".a", "a..b", "a.//.b", "../a", "a/../b", "a\nb"])
+def test_sysctl_keys_that_leave_the_directory(key: str) -> None:
+    assert not is_sysctl_key(dotted_sysctl_key(key))
 
 
 def test_page_sizes() -> None:
@@ -121,14 +115,6 @@ def test_interface_names() -> None:
 )
 def test_closest(word: str, known: tuple[str, ...], meant: str) -> None:
     assert closest(word, known) == meant
-
-
-@given(st.text(alphabet="abc", max_size=8), st.text(alphabet="abc", max_size=8))
-def test_edit_distance_is_a_distance(left: str, right: str) -> None:
-    distance = edit_distance(left, right)
-    assert distance == edit_distance(right, left)
-    assert (distance == 0) == (left == right)
-    assert abs(len(left) - len(right)) <= distance <= max(len(left), len(right))
 
 
 def test_edit_distance_counts_a_swap_once() -> None:

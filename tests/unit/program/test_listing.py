@@ -206,7 +206,8 @@ def test_json_has_what_has_a_value() -> None:
     }
 
 
-def emitted_calls() -> set[str]:
+@pytest.fixture(scope="module")
+def emitted() -> set[str]:
     """The names of all system calls that the runtime's emitters can emit."""
     names = set()
     for path in RUNTIME.rglob("*.py"):
@@ -223,12 +224,11 @@ def emitted_calls() -> set[str]:
     return names
 
 
-def test_every_call_that_is_emitted_has_a_signature() -> None:
-    emitted = emitted_calls()
+def test_every_call_that_is_emitted_has_a_signature(emitted: set[str]) -> None:
     assert len(emitted) > 30
     assert emitted - set(SIGNATURES) == set(), "add them to program/signatures.py"
 
 
-def test_every_call_that_is_emitted_exists_on_both_architectures() -> None:
+def test_every_call_that_is_emitted_exists_on_both_architectures(emitted: set[str]) -> None:
     for architecture, numbers in NUMBERS.items():
-        assert emitted_calls() - set(numbers) == set(), architecture
+        assert emitted - set(numbers) == set(), architecture

@@ -66,13 +66,13 @@ _PLAIN = {scene: (RUNTIME, STAGE) if scene in (Create, Exec) else (RUNTIME,) for
 _TWO = (RUNTIME, STAGE, SECOND)
 PLAIN = Kind("plain", plain, _PLAIN)
 CONFINED = Kind("user namespace", confined, {Create: _TWO, Exec: _TWO, Delete: (RUNTIME,)})
+# Without a cgroup nothing but /proc and its pid says where a process is.
+ROOTLESS = Kind("rootless", rootless, {Create: _TWO, Start: (RUNTIME,), Exec: _TWO, Delete: (RUNTIME,)})
 KINDS = (
     PLAIN,
     # The third process is the createRuntime hook's.
     Kind("hooks", with_hooks, {Create: _TWO, Start: (RUNTIME,), Delete: (RUNTIME,)}),
     CONFINED,
-    # Not delete: who is told that /proc/PID/stat is not there (ENOENT) takes the process for gone, and without a cgroup
-    # nothing else says where it is.
-    Kind("rootless", rootless, {Create: _TWO, Start: (RUNTIME,), Exec: _TWO}),
+    ROOTLESS,
 )
 ALL = [(kind, scene) for kind in KINDS for scene in kind.scenes]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 from datetime import UTC, datetime
-from errno import EAGAIN, EIO, EMFILE, ENOMEM
+from errno import EAGAIN, EIO, EMFILE, ENOENT, ENOMEM, ESRCH
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from faults import matrix
-from faults.kinds import ALL, CONFINED, PLAIN, RUNTIME, STAGE, Kind
-from faults.scenes import Create, Exec, Scene, Start
+from faults.kinds import ALL, CONFINED, PLAIN, ROOTLESS, RUNTIME, STAGE, Kind
+from faults.scenes import Create, Delete, Exec, Scene, Start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +59,10 @@ FOUND = [
     (PLAIN, Exec, STAGE, "sendto", -1, EAGAIN),  # the dead process between was taken for the program
     (PLAIN, Exec, STAGE, "read", -1, EIO),
     (CONFINED, Create, RUNTIME, "pidfd_open", 0, EMFILE),  # init, just made, went on, and its cgroup was left
+    # An ordinary user's process without a cgroup was believed to be gone, and went on.
+    *((ROOTLESS, Delete, RUNTIME, "openat", which, ENOENT) for which in range(5)),
+    (ROOTLESS, Delete, RUNTIME, "pidfd_open", 0, ESRCH),
+    (ROOTLESS, Delete, RUNTIME, "pidfd_send_signal", 0, ESRCH),
 ]
 
 

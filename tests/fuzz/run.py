@@ -1,7 +1,8 @@
 """libFuzzer with ASan and UBSan on all that is C: builds the targets and runs each for a while.
 
-usage: run.py DIRECTORY SECONDS       each target for so long, from the committed corpus and what DIRECTORY has got
-       run.py DIRECTORY merge         the committed corpus anew: few inputs that reach what all of them do
+usage: run.py DIRECTORY SECONDS [TARGET...]   each, or these, for so long, from the committed corpus and what DIRECTORY
+                                              has got
+       run.py DIRECTORY merge                 the committed corpus anew: few inputs that reach what all of them do
 
 Prints a line a target, and exits with 1 when one crashed; what it crashed on is then in DIRECTORY/crashes.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -94,6 +96,12 @@ def merge(directory: Path) -> None:
                 shutil.copy2(file, CORPUS / name / file.name[:16])
 
 
+def _processor_seconds() -> float:
+    """Of all our children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def main() -> int:
     directory = Path(sys.argv[1]).resolve()
     directory.mkdir(parents=True, exist_ok=True)
@@ -101,10 +109,15 @@ def main() -> int:
         merge(directory)
         return 0
     seconds, status = int(sys.argv[2]), 0
-    for name in TARGETS:
-        program = build(name, directory)
+    for name in sys.argv[3:] or TARGETS:
+        program, before = build(name, directory), _processor_seconds()
         executions, code, said = fuzz(program, name, directory, f"-max_total_time={seconds}")
-        print(f"fuzz: {name}: {executions} executions in {seconds} s, {'crashed' if code else 'no crash'}", flush=True)
+        used = _processor_seconds() - before
+        print(
+            f"fuzz: {name}: {executions} executions in {seconds} s, {used:.0f} s of them on a processor, "
+            f"{'crashed' if code else 'no crash'}",
+            flush=True,
+        )
         if code:
             status = 1
             print(said.decode("utf-8", "replace")[-4000:])

@@ -138,6 +138,20 @@ class Update(Scene):
         self.injector.plain(*self.words).ok()
 
 
+class UpdateFromFile(Update):
+    """What version 2 has without any controller."""
+
+    def __init__(self, injector: Injector, bundle: Bundle) -> None:
+        super().__init__(injector, bundle)
+        resources = {
+            "devices": [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 10, "access": "r"}],
+            "unified": {"cgroup.max.descendants": "30", "cgroup.max.depth": "3"},
+        }
+        file = bundle.path / "resources.json"
+        file.write_text(json.dumps(resources))
+        self.words = ("update", "--resources", str(file), ID)
+
+
 class Kill(Scene):
     name = "kill"
     prepared = (("start", ID),)

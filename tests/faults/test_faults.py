@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from datetime import UTC, datetime
-from errno import EAGAIN, EIO, EMFILE, ENOENT, ENOMEM, ESRCH
+from errno import EAGAIN, EIO, EMFILE, ENODEV, ENOENT, ENOMEM, ESRCH
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ import pytest
 
 from faults import matrix
 from faults.kinds import ALL, CONFINED, PLAIN, ROOTLESS, RUNTIME, STAGE, VERSION_2, Kind
-from faults.scenes import ID, Create, Delete, Exec, Scene, Start
+from faults.scenes import ID, Create, Delete, DeletePaused, Exec, Scene, Start
 from faults.table import SHARD, Shard
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ FOUND = [
     *((ROOTLESS, Delete, RUNTIME, "openat", which, ENOENT) for which in range(5)),
     (ROOTLESS, Delete, RUNTIME, "pidfd_open", 0, ESRCH),
     (ROOTLESS, Delete, RUNTIME, "pidfd_send_signal", 0, ESRCH),
+    (PLAIN, DeletePaused, RUNTIME, "read", -1, ENODEV),  # a frozen cgroup that was said to be gone was not thawed
 ]
 
 

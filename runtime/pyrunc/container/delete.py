@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pyrunc.container.record import ContainerRecord
     from pyrunc.container.store import Directory, Store
 
-_KILL_TIMEOUT_SECONDS = 10.0
+# After a second it is asked again whether somebody has frozen it.
+_KILL_WAITS_SECONDS = (1.0, 9.0)
 _NO_CGROUP = ContainerCgroup(hierarchies=()).as_json()
 
 
@@ -124,10 +125,11 @@ def _kill(record: ContainerRecord) -> bool:
     with pidfd:
         if not is_alive(record) or not send_signal(pidfd, SIGKILL):
             return False
-        thaw_if_frozen(from_json(record.cgroup))
-        if not wait_for_exit(pidfd, _KILL_TIMEOUT_SECONDS):
-            raise StateError(f"process {record.pid} does not end {_KILL_TIMEOUT_SECONDS:.0f} s after SIGKILL")
-    return True
+        for seconds in _KILL_WAITS_SECONDS:
+            thaw_if_frozen(from_json(record.cgroup))
+            if wait_for_exit(pidfd, seconds):
+                return True
+    raise StateError(f"process {record.pid} does not end {sum(_KILL_WAITS_SECONDS):.0f} s after SIGKILL")
 
 
 def _is_there_all_the_same(record: ContainerRecord) -> bool:

@@ -13,7 +13,7 @@ PYTEST = $(CLEAN) $(TESTED) PYTHONPATH=$(CURDIR)/runtime:$(CURDIR)/spec:$(CURDIR
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 SOURCES := $(shell find runtime spec -name '*.py')
 
-.PHONY: always setup setup-build setup-test build demo test test-long test-vm conformance duties duties-page fuzz lint \
+.PHONY: always setup setup-build setup-test build demo test test-long test-vm conformance duties duties-page faults fuzz lint \
     constants bench install clean
 build: $(LIB)/_pyrunc_helper.abi3.so $(LIB)/_pyrunc_stage $(LIB)/_pyrunc_build.py $(LIB)/site-packages/.stamp \
     build/.compiled build/pyrunc
@@ -121,6 +121,17 @@ test: setup-test
 test-long: setup-test
 	@$(MAKE) -s --no-print-directory build
 	@$(PYTEST) $(or $(TESTS),tests conformance) $(PYTEST_ARGUMENTS)
+
+# The whole fault matrix in JOBS processes; its table is in build/faults.
+JOBS := 1
+faults: TESTED = FAULTS_SHARD=$$shard/$(JOBS)
+faults: setup-test
+	@$(MAKE) -s --no-print-directory build
+	@mkdir -p build/faults && rm -f build/faults/*
+	@pids=; for shard in $$(seq $(JOBS)); do \
+	    $(PYTEST) -q tests/faults/test_faults.py -k test_all_faults $(PYTEST_ARGUMENTS) >build/faults/part-$$shard.log 2>&1 & \
+	    pids="$$pids $$!"; done; status=0; for pid in $$pids; do wait $$pid || status=1; done; tail -n 3 build/faults/*.log; \
+	cat build/faults/matrix.md; exit $$status
 
 # VM="systemd rootless" chooses (conformance/vm/selections.py), ENGINE=qemu has the distribution's whole kernel, which the
 # selection of that name always has

@@ -124,6 +124,50 @@ def test_whole_life(home: Home) -> None:
     home("state", container_id).failed("container does not exist")
 
 
+@pytest.mark.pyrunc_only("state.json is each runtime's own")
+@pytest.mark.parametrize("content", [b"", None], ids=["empty", "gone"])
+@pytest.mark.parametrize("is_started", [False, True])
+def test_delete_force_without_state_json(home: Home, content: bytes | None, is_started: bool) -> None:
+    """No cgroup says where the process is."""
+    home.configure("sleep 60")
+    container_id = home.new_id()
+    home("create", container_id).ok()
+    pid = json.loads(home("state", container_id).ok().out)["pid"]
+    if is_started:
+        home("start", container_id).ok()
+    file = home.path / "state" / container_id / "state.json"
+    file.unlink() if content is None else file.write_bytes(content)
+    home("delete", "--force", container_id).ok()
+    assert not has_process(pid)
+    assert list((home.path / "state").iterdir()) == []
+
+
+def has_process(pid: int) -> bool:
+    """Not as a zombie either: that is whoever takes in orphans to remove."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.pyrunc_only("runc 1.1 says that it has deleted it")
+@pytest.mark.parametrize("force", [False, True])
+def test_a_process_that_procfs_hides(home: Home, force: bool) -> None:
+    """hidepid, proc(5): it is not shown to whoever may not trace it, and the stage not to its own user."""
+    home.configure("sleep 60")
+    container_id = home.new_id()
+    home("create", container_id).ok()
+    pid = json.loads(home("state", container_id).ok().out)["pid"]
+    script = f'mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {USER} --regid {USER} --clear-groups "$@"'
+    home.uid, home.before = 0, ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"]
+    home("delete", *(["--force"] if force else []), container_id).failed("/proc does not show it")
+    home.uid, home.before = USER, []
+    assert has_process(pid)
+    assert json.loads(home("state", container_id).ok().out)["status"] == "created"
+    home("delete", container_id).ok()
+    assert not has_process(pid)
+
+
 def test_no_user_namespace(home: Home) -> None:
     home.configure("true")
     file = home.bundle / "config.json"

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.conftest import bundle, rootfs_template
 from cli.runtime import wait_until
-from faults import injector
+from faults import hierarchies, injector
 from faults.injector import Injector
 from faults.scenes import ID
 from faults.world import World, bury, children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cli.bundle import Bundle
 
@@ -27,7 +28,14 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 @pytest.fixture(autouse=True)
-def nobody_left() -> Iterator[None]:
+def private_mounts() -> Iterator[None]:
+    """Two runs of these tests do not see each other's mounts, and what is mounted here goes with the test."""
+    with hierarchies.private_mounts():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nobody_left(private_mounts: None) -> Iterator[None]:
     """Orphans come to this process (PR_SET_CHILD_SUBREAPER): none of them is a later test's business."""
     known = children()
     yield
@@ -35,8 +43,16 @@ def nobody_left() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def inject(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return injector.build(tmp_path_factory.mktemp("inject"))
+def inject() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pyrunc-faults-") as directory:
+        yield injector.build(Path(directory))
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Not below pytest's own directory: every session that starts closes that to ordinary users again."""
+    with tempfile.TemporaryDirectory(prefix="pyrunc-faults-") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture(autouse=True)

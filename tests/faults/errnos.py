@@ -36,15 +36,18 @@ _SEND = (EAGAIN, ENOMEM)
 
 PLAUSIBLE: dict[str, tuple[int, ...]] = {
     "access": _PATH,
+    "bpf": (EPERM, EINVAL, ENOMEM, ENOSYS),
     "brk": (ENOMEM,),
     "capset": (EPERM,),
     "chdir": _PATH,
     "chmod": _CHANGE,
     "chroot": (EPERM, ENOMEM),
+    "clone": (EAGAIN, ENOMEM, ENOSPC, EPERM),
     "clone3": (EAGAIN, ENOMEM, ENOSPC, EPERM, ENOSYS),
     "close": (EIO,),
     "close_range": (EINVAL, EMFILE, ENOSYS),
     "connect": (EACCES, EAGAIN),
+    "dup2": (EMFILE, EBUSY),
     "dup3": (EMFILE, EBUSY),
     "epoll_create1": (EMFILE, ENOMEM),
     "execve": (EACCES, ENOENT, ENOMEM, EIO),
@@ -68,6 +71,7 @@ PLAUSIBLE: dict[str, tuple[int, ...]] = {
     "keyctl": (ENOSYS, ENOMEM, EPERM),
     "kill": (EPERM, ESRCH),
     "lseek": (EIO,),
+    "madvise": (EAGAIN, ENOMEM),
     "memfd_create": (EMFILE, ENOMEM, ENFILE),
     "mkdir": _MAKE,
     "mkdirat": _MAKE,
@@ -88,6 +92,7 @@ PLAUSIBLE: dict[str, tuple[int, ...]] = {
     "poll": (EINTR, ENOMEM),
     "ppoll": (EINTR, ENOMEM),
     "prctl": (EPERM, EINVAL),
+    "pread64": (EIO,),
     "prlimit64": (EPERM,),
     "pwrite64": (ENOSPC, EIO),
     "read": (EIO, EINTR, ENODEV),
@@ -114,7 +119,13 @@ PLAUSIBLE: dict[str, tuple[int, ...]] = {
     "umount2": (EBUSY, EPERM),
     "uname": (ENOSYS,),
     "unlinkat": _REMOVE,
+    "unshare": (EPERM, EINVAL, ENOMEM, ENOSPC),
     "wait4": (EINTR,),
     "waitid": (EINTR,),
     "write": (ENOSPC, EIO, EINTR, EFBIG, EBUSY),
 }
+
+# They have no errors, or only for arguments that nobody gives them; libc does not look at those of the last five.
+NEVER_FAIL = frozenset(
+    "exit_group getegid geteuid getpid umask munmap arch_prctl rseq set_robust_list set_tid_address".split()
+)

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cli.bundle import in_user_namespace
-from faults.scenes import SCENES, Create, Delete, Exec, Scene, Start
+from faults.hierarchies import leave_version_2_alone
+from faults.scenes import SCENES, Create, Delete, Exec, Scene, Start, Update, UpdateFromFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,17 +20,28 @@ RUNTIME, STAGE, SECOND = 0, 1, 2
 
 
 class Kind:
-    """`prepare` makes the plain bundle one of this kind.  Verbs are disturbed in `scenes`, in each of `who`."""
+    """`prepare` makes the plain bundle one of this kind.  Verbs are disturbed in `scenes`, in each of `who`.
+
+    `said`: how a table of verbs goes on, and `second` what the second process is that create makes.
+    """
 
     def __init__(
         self,
         name: str,
+        said: str,
         prepare: Callable[[Bundle, Injector], None],
         scenes: dict[type[Scene], tuple[int, ...]],
+        second: str = "init",
     ) -> None:
         self.name = name
+        self.said = said
         self.prepare = prepare
         self.scenes = scenes
+        self.second = second
+
+    def process(self, who: int, scene: type[Scene]) -> str:
+        second = "second process" if scene is Exec else self.second
+        return ("pyrunc", "stage", second)[who]
 
 
 def plain(_bundle: Bundle, _injector: Injector) -> None:
@@ -44,6 +56,13 @@ def with_hooks(bundle: Bundle, _injector: Injector) -> None:
 def confined(bundle: Bundle, _injector: Injector) -> None:
     """In a user namespace: the parent writes id maps and opens the sources, and init is a second process."""
     in_user_namespace(bundle)
+
+
+def on_version_2(bundle: Bundle, _injector: Injector) -> None:
+    """One hierarchy, a program for the devices, freezing and killing by the kernel."""
+    leave_version_2_alone()
+    bundle.linux["resources"]["unified"] = {"cgroup.max.descendants": "20"}
+    del bundle.linux["resources"]["memory"]  # controllers are on version 1 of a hybrid host
 
 
 def rootless(bundle: Bundle, injector: Injector) -> None:
@@ -64,15 +83,30 @@ def rootless(bundle: Bundle, injector: Injector) -> None:
 
 _PLAIN = {scene: (RUNTIME, STAGE) if scene in (Create, Exec) else (RUNTIME,) for scene in SCENES}
 _TWO = (RUNTIME, STAGE, SECOND)
-PLAIN = Kind("plain", plain, _PLAIN)
-CONFINED = Kind("user namespace", confined, {Create: _TWO, Exec: _TWO, Delete: (RUNTIME,)})
+PLAIN = Kind("plain", "", plain, _PLAIN)
+CONFINED = Kind("user namespace", " in a user namespace", confined, {Create: _TWO, Exec: _TWO, Delete: (RUNTIME,)})
+# Without a cgroup nothing but /proc and its pid says where a process is.
+ROOTLESS = Kind(
+    "rootless", " of an ordinary user", rootless, {Create: _TWO, Start: (RUNTIME,), Exec: _TWO, Delete: (RUNTIME,)}
+)
+_ON_VERSION_2: dict[type[Scene], type[Scene]] = {Update: UpdateFromFile}
+VERSION_2 = Kind(
+    "version 2",
+    " on version 2",
+    on_version_2,
+    {_ON_VERSION_2.get(scene, scene): who for scene, who in _PLAIN.items()},
+)
 KINDS = (
     PLAIN,
-    # The third process is the createRuntime hook's.
-    Kind("hooks", with_hooks, {Create: _TWO, Start: (RUNTIME,), Delete: (RUNTIME,)}),
+    Kind(
+        "hooks",
+        " with hooks",
+        with_hooks,
+        {Create: _TWO, Start: (RUNTIME,), Delete: (RUNTIME,)},
+        "createRuntime hook",
+    ),
     CONFINED,
-    # Not delete: who is told that /proc/PID/stat is not there (ENOENT) takes the process for gone, and without a cgroup
-    # nothing else says where it is.
-    Kind("rootless", rootless, {Create: _TWO, Start: (RUNTIME,), Exec: _TWO}),
+    ROOTLESS,
+    VERSION_2,
 )
 ALL = [(kind, scene) for kind in KINDS for scene in kind.scenes]

@@ -138,6 +138,20 @@ class Update(Scene):
         self.injector.plain(*self.words).ok()
 
 
+class UpdateFromFile(Update):
+    """What version 2 has without any controller."""
+
+    def __init__(self, injector: Injector, bundle: Bundle) -> None:
+        super().__init__(injector, bundle)
+        resources = {
+            "devices": [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 10, "access": "r"}],
+            "unified": {"cgroup.max.descendants": "30", "cgroup.max.depth": "3"},
+        }
+        file = bundle.path / "resources.json"
+        file.write_text(json.dumps(resources))
+        self.words = ("update", "--resources", str(file), ID)
+
+
 class Kill(Scene):
     name = "kill"
     prepared = (("start", ID),)
@@ -150,4 +164,29 @@ class Delete(Scene):
     words = ("delete", "--force", ID)
 
 
-SCENES: tuple[type[Scene], ...] = (Create, Run, Start, Exec, Update, Kill, Delete)
+class Pause(Scene):
+    name = "pause"
+    prepared = (("start", ID),)
+    words = ("pause", ID)
+
+    def check(self, result: Result, *, killed: bool) -> None:
+        super().check(result, killed=killed)
+        if result.status == 0:
+            assert self.status() == "paused"
+
+    def go_on(self, *, killed: bool) -> None:
+        """Whatever became of it, it can be resumed."""
+        again = self.injector.plain("resume", ID)
+        assert again.status == 0 or "container not paused" in again.err, again
+        assert self.status() == "running"
+
+
+class DeletePaused(Scene):
+    """Who is frozen does not see SIGKILL on version 1."""
+
+    name = "delete while paused"
+    prepared = (("start", ID), ("pause", ID))
+    words = ("delete", "--force", ID)
+
+
+SCENES: tuple[type[Scene], ...] = (Create, Run, Start, Exec, Update, Pause, Kill, Delete, DeletePaused)

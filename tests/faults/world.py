@@ -23,13 +23,12 @@ class World:
     def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory
         self.name = name
-        self.hierarchies = [
-            line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if _is_cgroup(line)
-        ]
         self.begin()
 
     def begin(self) -> None:
         """What is there now is not what is left later."""
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        self.hierarchies = [line.split()[1] for line in mounts if _is_cgroup(line)]
         self.known = children()
         self.before = self.seen()
 

@@ -291,6 +291,8 @@ def _start(starting: Starting, wanted: Birth, plan: Plan, opened: Opened) -> Cre
             from pyrunc.container import rdt
 
             rdt.join(record, pid)
+        if not record.cgroup["made"]:
+            starting.directory.note_process(complete)
         starting.directory.save(complete)
         made.append(Created(record=complete, stage=parent.stage, has_terminal=wanted.has_console_socket))
         hand_over(starting.options, parent.stage)

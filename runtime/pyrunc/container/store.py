@@ -2,6 +2,7 @@
 
     <root>/<id>/state.json   0600, replaced by rename(2): readers never see half of it
     <root>/<id>/journal      a symbolic link whose text is a record: what create was about to make, before it did
+    <root>/<id>/process      the same for init, of a container that has made no cgroup: "pid starttime boot"
     <root>/<id>/exec.fifo    there from create to start: a container that has it is `created`
     <root>/<id>/node3        linux.devices[3], while a container with a user namespace is made
     <root>/<id>/hooks.out    what startContainer hooks print, without root (else the stage keeps that in memory)
@@ -11,7 +12,7 @@ The lock is flock(2) on the container's directory: it ends with its process, so 
 
 The journal is one symlinkat(2), where a file that is there as a whole or not at all takes four calls.  It stays as
 long as the container, and stands in for a state.json that is not there (create was killed) or that cannot be read
-(delete --force).
+(delete --force).  It names the cgroup, and so all processes; who has none has to name init.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from pyrunc.kernel.files import Fd, read_file, replace_file
 
 STATE_FILE = "state.json"
 JOURNAL = "journal"
+PROCESS_JOURNAL = "process"
 EXEC_FIFO = "exec.fifo"
 NOTIFY_DIRECTORY = "notify"
 HOOK_OUTPUT_FILE = "hooks.out"
@@ -193,6 +195,22 @@ class Directory:
             with during("write the journal"):
                 raise
         return True
+
+    def note_process(self, record: ContainerRecord) -> None:
+        """Write down who init is, before state.json does."""
+        with during("write the journal"):
+            text = f"{record.pid} {record.start_time} {record.boot_id}"
+            posix.symlink(text, PROCESS_JOURNAL, dir_fd=self.fd.number)
+
+    def noted_process(self) -> tuple[int, int, str] | None:
+        """(pid, starttime, boot id), or None when there is no such note.  Raises StateError when it is none of ours."""
+        try:
+            pid, started, boot = posix.readlink(PROCESS_JOURNAL, dir_fd=self.fd.number).split()
+            return int(pid), int(started), boot
+        except FileNotFoundError:  # ENOENT
+            return None
+        except ValueError as error:
+            raise StateError(f"{PROCESS_JOURNAL} is damaged") from error
 
     def make_fifo(self) -> Fd:
         """The exec fifo, as an O_PATH descriptor: the stage opens that, never a path."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posix
-from errno import EACCES, ECHILD, ENOENT, ESRCH
+from errno import EACCES, ECHILD, ENOENT, EPERM, ESRCH
 from select import POLLIN, poll
 
 from pyrunc.kernel.files import Fd, read_file
@@ -86,6 +86,20 @@ def start_time(pid: int) -> tuple[int, str] | None:
     # The name in field 2 may hold anything, parentheses and spaces too: count from its last ")".
     fields = content[content.rindex(b")") + 2 :].split()
     return int(fields[19]), fields[0].decode()
+
+
+def may_signal(pid: int) -> bool:
+    """Whether there is such a process, a zombie too, and we may signal it: kill(2) with signal 0.
+
+    It does not ask procfs, which may hide what is there: hidepid, proc(5).
+    """
+    try:
+        posix.kill(pid, 0)
+    except OSError as error:
+        if error.errno in (EPERM, ESRCH):
+            return False
+        raise
+    return True
 
 
 def is_stage(pid: int) -> bool:

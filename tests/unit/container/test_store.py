@@ -123,6 +123,20 @@ def test_what_the_journal_cannot_hold_is_in_state_json(
     assert (tmp_path / "c1/journal").is_symlink() == has_journal
 
 
+def test_the_note_on_the_process(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with store.create("c1") as directory:
+        assert directory.noted_process() is None
+        directory.note_process(replace(RECORD, pid=7, start_time=8, boot_id="b"))
+        assert directory.noted_process() == (7, 8, "b")
+        directory.remove()
+    assert os.listdir(tmp_path) == []
+    with store.create("c1") as directory:
+        (tmp_path / "c1/process").symlink_to("/x")
+        with pytest.raises(StateError, match=r"^process is damaged$"):
+            directory.noted_process()
+
+
 def test_a_journal_that_is_none_is_named(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with store.create("c1"):

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,24 @@ def has_process(pid: int) -> bool:
         return False
 
 
+@contextmanager
+def hidden_processes(home: Home) -> Iterator[None]:
+    """What is called inside has a /proc of its own that does not show the stage to its user."""
+    script = f'mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {USER} --regid {USER} --clear-groups "$@"'
+    home.uid, home.before = 0, ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"]
+    yield
+    home.uid, home.before = USER, []
+
+
+@pytest.mark.pyrunc_only("the words")
+def test_an_init_that_procfs_hides(home: Home) -> None:
+    home.configure("sleep 60")
+    container_id = home.new_id()
+    with hidden_processes(home):
+        home("create", container_id).failed("it hides processes (hidepid, proc(5))")
+    home("state", container_id).failed("does not exist")
+
+
 @pytest.mark.pyrunc_only("runc 1.1 says that it has deleted it")
 @pytest.mark.parametrize("force", [False, True])
 def test_a_process_that_procfs_hides(home: Home, force: bool) -> None:
@@ -158,10 +177,8 @@ def test_a_process_that_procfs_hides(home: Home, force: bool) -> None:
     container_id = home.new_id()
     home("create", container_id).ok()
     pid = json.loads(home("state", container_id).ok().out)["pid"]
-    script = f'mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {USER} --regid {USER} --clear-groups "$@"'
-    home.uid, home.before = 0, ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"]
-    home("delete", *(["--force"] if force else []), container_id).failed("/proc does not show it")
-    home.uid, home.before = USER, []
+    with hidden_processes(home):
+        home("delete", *(["--force"] if force else []), container_id).failed("/proc does not show it")
     assert has_process(pid)
     assert json.loads(home("state", container_id).ok().out)["status"] == "created"
     home("delete", container_id).ok()

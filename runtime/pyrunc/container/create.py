@@ -30,7 +30,7 @@ from pyrunc.errors import ConfigError, StageFailed, during
 from pyrunc.jsonio import dumps
 from pyrunc.kernel.files import Fd
 from pyrunc.kernel.host import ALL_CAPABILITIES
-from pyrunc.kernel.processes import boot_id, start_time
+from pyrunc.kernel.processes import boot_id, may_signal, start_time
 from pyrunc.kernel.sockets import connect, send_descriptor
 from pyrunc.namespaces.join import open_namespaces
 from pyrunc.namespaces.plan import KEEP_GROUPS, plan_namespaces
@@ -359,6 +359,8 @@ def write_pid_file(path: str, pid: int) -> None:
 
 def _with_process(record: ContainerRecord, pid: int) -> ContainerRecord:
     found = start_time(pid)
+    if found is None and may_signal(pid):
+        raise ConfigError("/proc does not show the container's init: it hides processes (hidepid, proc(5))")
     if found is None or found[1] in "ZX":
         raise ConfigError("the container's init ended before it was ready")
     return replace(record, pid=pid, start_time=found[0], boot_id=boot_id())

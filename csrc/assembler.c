@@ -36,11 +36,11 @@ static void refuse(PyObject *self, const char *format, PyObject *shown, int numb
 /* A container without anything special has 600 operations: to grow there by doubling would touch twice the pages. */
 enum { FIRST_ROOM = 1024 };
 
-int grow(void **items, Py_ssize_t *room, Py_ssize_t wanted, size_t size)
+int grow(void **items, Py_ssize_t *room, Py_ssize_t first, Py_ssize_t wanted, size_t size)
 {
 	if (wanted <= *room)
 		return 0;
-	Py_ssize_t larger = *room ? *room : FIRST_ROOM;
+	Py_ssize_t larger = *room ? *room : first;
 
 	while (larger < wanted)
 		larger *= 2;
@@ -63,7 +63,7 @@ Py_ssize_t take_scratch(Assembler *self, Py_ssize_t size)
 		PyErr_SetString(PyExc_OverflowError, "the data block is too large");
 		return -1;
 	}
-	if (grow((void **)&self->data, &self->data_room, offset + size, 1) < 0)
+	if (grow((void **)&self->data, &self->data_room, FIRST_ROOM, offset + size, 1) < 0)
 		return -1;
 	if (offset + size > self->size) /* there may be no data at all yet */
 		memset(self->data + self->size, 0, (size_t)(offset + size - self->size));
@@ -145,7 +145,8 @@ int add_relocation(Assembler *self, Py_ssize_t word, Py_ssize_t pointed)
 		PyErr_SetString(PyExc_ValueError, "a relocation outside the data block");
 		return -1;
 	}
-	if (grow((void **)&self->relocations, &self->relocation_room, self->relocation_count + 1, sizeof(uint32_t)) < 0)
+	if (grow((void **)&self->relocations, &self->relocation_room, FIRST_ROOM, self->relocation_count + 1,
+		 sizeof(uint32_t)) < 0)
 		return -1;
 	memcpy(self->data + word, &offset, sizeof(offset));
 	self->relocations[self->relocation_count++] = (uint32_t)word;
@@ -332,9 +333,9 @@ int make_room(Assembler *self, Py_ssize_t more)
 		refuse((PyObject *)self, "the container needs more than %d operations", NULL, NEXT - 1);
 		return -1;
 	}
-	if (grow((void **)&self->operations, &room, self->count + more, sizeof(struct operation)) < 0)
+	if (grow((void **)&self->operations, &room, FIRST_ROOM, self->count + more, sizeof(struct operation)) < 0)
 		return -1;
-	return grow((void **)&self->records, &self->room, self->count + more, sizeof(struct record));
+	return grow((void **)&self->records, &self->room, FIRST_ROOM, self->count + more, sizeof(struct record));
 }
 
 static int add(Assembler *self, int kind, PyObject *name, PyObject *const *arguments, Py_ssize_t count,

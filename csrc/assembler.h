@@ -99,8 +99,8 @@ PyObject *string_of(Assembler *self, PyObject *text);
 /* For so many operations more; -1 on an error. */
 int make_room(Assembler *self, Py_ssize_t more);
 
-/* `room` items of `size` bytes become at least `wanted`; -1 on an error. */
-int grow(void **items, Py_ssize_t *room, Py_ssize_t wanted, size_t size);
+/* `room` items of `size` bytes become at least `wanted`, from none `first` at once; -1 on an error. */
+int grow(void **items, Py_ssize_t *room, Py_ssize_t first, Py_ssize_t wanted, size_t size);
 
 /* The offset of `size` zeroed bytes of the data block, aligned to 8; -1 on an error. */
 Py_ssize_t take_scratch(Assembler *self, Py_ssize_t size);

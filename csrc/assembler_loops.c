@@ -10,6 +10,8 @@
  */
 #include "assembler.h"
 
+enum { FIRST_ROWS = 32 }; /* a container without anything special has 14 rows, in 2 loops */
+
 /* The one that was begun last, while it may get another row of this pattern. */
 static struct loop *open_loop(Assembler *self, const Pattern *pattern)
 {
@@ -57,7 +59,7 @@ static struct loop *begin_loop(Assembler *self, Pattern *pattern)
 
 	if (make_room(self, pattern->count + 2) < 0)
 		return NULL;
-	if (grow((void **)&self->loops, &self->loop_room, self->loop_count + 1, sizeof(struct loop)) < 0)
+	if (grow((void **)&self->loops, &self->loop_room, FIRST_ROWS, self->loop_count + 1, sizeof(struct loop)) < 0)
 		return NULL;
 	const Py_ssize_t start = self->count + 1, end = start + pattern->count;
 	PyObject *forward = new_indexed(&target_type, end);
@@ -90,9 +92,9 @@ static int add_row(Assembler *self, struct loop *loop, PyObject *words)
 {
 	const Py_ssize_t count = PyTuple_GET_SIZE(words);
 
-	if (grow((void **)&self->rows, &self->row_room, self->row_count + 1, sizeof(struct row)) < 0)
+	if (grow((void **)&self->rows, &self->row_room, FIRST_ROWS, self->row_count + 1, sizeof(struct row)) < 0)
 		return -1;
-	if (grow((void **)&self->cells, &self->cell_room, self->cell_count + count, sizeof(uint32_t)) < 0)
+	if (grow((void **)&self->cells, &self->cell_room, FIRST_ROWS, self->cell_count + count, sizeof(uint32_t)) < 0)
 		return -1;
 	for (Py_ssize_t i = 0; i < count; i++) {
 		const Pointer *pointer = (Pointer *)string_of(self, PyTuple_GET_ITEM(words, i));

@@ -13,7 +13,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     T = TypeVar("T")
 
@@ -49,7 +49,6 @@ class Reader:
     def __init__(
         self,
         values: Mapping[str, object],
-        *,
         parent: Reader | None = None,
         key: str = "",
         warnings: list[str] | None = None,
@@ -150,6 +149,11 @@ class Reader:
     # lists
 
     def strings(self, key: str, *, required: bool = False, words: tuple[str, ...] = ()) -> tuple[str, ...]:
+        given = self._values.get(key)
+        if type(given) is list and given and not words and _are_plain(given):  # nearly all are
+            self._asked.append(key)
+            self._found += 1
+            return tuple(given)
         found = self.optional_strings(key, words=words)
         if required and found == ():
             self.refuse(key, "must have at least one entry")
@@ -201,6 +205,9 @@ class Reader:
         return self._enter(key, value, parse)
 
     def records(self, key: str, parse: Callable[[Reader], T]) -> tuple[T, ...]:
+        if self._values.get(key) is None:  # most records have none
+            self._asked.append(key)
+            return ()
         value = self._take(key, list, "a list of objects")
         if value is None:
             return ()
@@ -239,7 +246,7 @@ class Reader:
         return self._take(key, dict, "an object") or {}
 
     def _enter(self, key: str, values: dict[str, object], parse: Callable[[Reader], T]) -> T:
-        inner = Reader(values, parent=self, key=key, warnings=self.warnings, problems=self.problems)
+        inner = Reader(values, self, key, self.warnings, self.problems)
         result = parse(inner)
         inner.finish()
         return result
@@ -280,6 +287,15 @@ class Reader:
         meant = closest(value, words) if type(value) is str else ""
         hint = f" (did you mean {meant}?)" if meant else ""
         self.refuse(key, f"must be one of {', '.join(filter(None, words))}, not {shown(value)}{hint}")
+
+
+def _are_plain(texts: list[Any]) -> bool:
+    """Whether they are strings without anything that has to be looked at."""
+    try:
+        together = "".join(texts)
+    except TypeError:
+        return False
+    return together.isascii() and "\0" not in together
 
 
 def has_surrogate(text: str) -> bool:

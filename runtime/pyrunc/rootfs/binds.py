@@ -54,8 +54,9 @@ def _emit_like_others(m: Mounting, mount: Mount, source: str, options: MountOpti
 def _words(source: str, destination: str) -> tuple[str, ...]:
     """All that the operations name: the source, the destination, the directories above it from below, their names."""
     names = destination.split("/")
-    above = ["/".join(names[:end]) for end in range(len(names) - 1, 1, -1)]
-    return (source, destination, *above, *names[1:])
+    above = destination
+    directories = [above := above.rpartition("/")[0] for _ in names[2:]]
+    return (source, destination, *directories, *names[1:])
 
 
 def _emit_one(m: Mounting, index: int, source: str, options: MountOptions, destination: str) -> None:

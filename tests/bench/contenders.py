@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 STEPS = ("create", "state", "start", "exec", "kill", "init", "delete", "run")
 CROWDED = ("create", "state", "start", "kill", "init", "delete")
+WAITING = ("create", "kill", "init", "delete")
 REAP = "init"
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import bare_tables, bundles, where
-from bench.contenders import CROWDED, STEPS, Contender, script
-from bench.samples import Summary, parse, summarise
+from bench.contenders import CROWDED, STEPS, WAITING, Contender, script
+from bench.samples import Samples, Summary, bind_cost, parse, summarise
 
 WARM_UP = 3
 MAKERS = 2  # of the crowd, side by side: a runtime sleeps through RCU grace periods
@@ -114,13 +114,25 @@ class Bench:
         subprocess.run(command, check=True)
 
     def measure(self, kind: str, steps: tuple[str, ...], rounds: int) -> Summary:
-        (self.work / "script").write_text(script(self.contenders, steps, str(self.top), kind, self.prefix))
+        found = summarise(self.sample(kind, script(self.contenders, steps, str(self.top), kind, self.prefix), rounds))
+        return {contender.name: found[contender.name] for contender in self.contenders}
+
+    def sample(self, kind: str, steps: str, rounds: int) -> Samples:
+        (self.work / "script").write_text(steps)
         command = [f"{self.work}/rounds", f"{self.work}/script", str(rounds), str(WARM_UP), str(self.errors)]
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if result.returncode:
             sys.exit(f"bench: {kind} on {self.task['tree']}:\n" + "\n".join(self.errors.read_text().splitlines()[-5:]))
-        found = summarise(parse(result.stdout))
-        return {contender.name: found[contender.name] for contender in self.contenders}
+        return parse(result.stdout)
+
+    def bind_mounts(self, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
+        """Contender -> clock -> us a bind mount: the same life with and without them, in turn."""
+        twice = {
+            kind: [one._replace(name=f"{one.name}-{kind}") for one in self.contenders] for kind in ("plain", "mounts")
+        }
+        steps = "".join(script(ones, WAITING, str(self.top), kind, self.prefix) for kind, ones in twice.items())
+        found = self.sample("bind mounts", steps, rounds)
+        return {one.name: bind_cost(found[f"{one.name}-mounts"], found[f"{one.name}-plain"]) for one in self.contenders}
 
     # -- containers that stay ------------------------------------------------------------------------------------
 
@@ -205,10 +217,14 @@ class Bench:
             if kind in kinds:
                 print(f"bench: {self.task['tree']} {kind}", file=sys.stderr)
                 measured[kind] = self.measure(kind, STEPS, self.task["rounds"])
+        binds = {}
+        if "mounts" in kinds:
+            print(f"bench: {self.task['tree']} a bind mount", file=sys.stderr)
+            binds = self.bind_mounts(2 * self.task["rounds"])
         if {"crowd", "list"} & set(kinds):
             print(f"bench: {self.task['tree']} crowd, list", file=sys.stderr)
             measured.update(self.crowd())
-        found: dict[str, Any] = {"kinds": measured, "waiting_init": self.waiting_init()}
+        found: dict[str, Any] = {"kinds": measured, "bind_mounts": binds, "waiting_init": self.waiting_init()}
         if "where" in kinds:
             print(f"bench: {self.task['tree']} where", file=sys.stderr)
             found["where"] = where.profile(self)

@@ -92,24 +92,14 @@ def memory(tree: dict[str, Any]) -> str:
     return grid(["KB of the waiting init", *shown(waiting)], rows)
 
 
-def mount_cost(kinds: dict[str, Summary]) -> dict[str, dict[str, float]]:
-    """Contender -> microseconds a bind mount, of minima: CPU of create and init, wall clock of create."""
-    found = {}
-    for name, many in kinds["mounts"].items():
-        none = kinds["plain"][name]
-        processor = sum(many[step]["cpu"]["min"] - none[step]["cpu"]["min"] for step in ("create", "init"))
-        wall = many["create"]["wall"]["min"] - none["create"]["wall"]["min"]
-        found[name] = {"cpu": processor * 1e3 / bundles.BINDS, "wall": wall * 1e3 / bundles.BINDS}
-    return found
-
-
-def mounts(kinds: dict[str, Summary]) -> str:
-    costs = mount_cost(kinds)
+def bind_mounts(trees: dict[str, Any]) -> str:
     rows = [
-        [text, *(f"{cost[clock]:.0f}" for cost in costs.values())]
+        [f"{text}, cgroup {tree}", *(pair(cost[clock]) for cost in found["bind_mounts"].values())]
+        for tree, found in trees.items()
         for text, clock in (("CPU of create and init", "cpu"), ("wall clock of create", "wall"))
     ]
-    return grid(["µs a bind mount, of minima", *shown(costs)], rows)
+    names = next(iter(trees.values()))["bind_mounts"]
+    return grid(["µs a bind mount: of minima / median", *shown(names)], rows)
 
 
 def crowd(kinds: dict[str, Summary]) -> str:
@@ -143,8 +133,8 @@ def sections(result: dict[str, Any]) -> Iterable[tuple[str, str]]:
                 yield f"{TITLES[kind]}, cgroup {name}", f"{times(summary, 'cpu')}\n{times(summary, 'wall')}"
     name, tree = next(iter(result["cgroups"].items()))
     kinds = tree["kinds"]
-    if "mounts" in kinds and "plain" in kinds:
-        yield "What a bind mount costs", mounts(kinds)
+    if tree.get("bind_mounts"):
+        yield "What a bind mount costs", bind_mounts(result["cgroups"])
     if "crowd" in kinds:
         yield f"With {result['crowd']} containers of each runtime present", crowd(kinds)
     if "list" in kinds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from bench.bundles import BINDS
 from bench.contenders import REAP
 
 LIFE = "life"  # the sum of all steps of one round, the container's own processes among them
@@ -12,6 +13,7 @@ VERBS = ("create", "start", "state", "exec", "kill", "delete", "run", "list", RE
 
 # contender -> step -> round -> (wall ms, CPU ms, peak KB, page faults)
 Samples = dict[str, dict[str, dict[int, tuple[float, float, int, int]]]]
+WALL, CPU = 0, 1  # in a tuple of Samples
 # contender -> step -> {"wall": {"min", "median"}, "cpu": {"min", "median"}, "peak_kb", "page_faults", "rounds"}
 Summary = dict[str, dict[str, dict[str, Any]]]
 
@@ -75,3 +77,25 @@ def steps_of(summary: Summary, clock: str = "cpu") -> list[str]:
     return [
         verb for verb in VERBS if any(verb in steps for steps in summary.values()) and (clock, verb) != ("wall", REAP)
     ]
+
+
+def difference(
+    more: dict[str, dict[int, Any]], less: dict[str, dict[int, Any]], clock: int, steps: tuple[str, ...]
+) -> dict[str, float]:
+    """What `more` takes beyond `less` in these steps together, ms: of the minima, and the median of the rounds' own."""
+    rounds = sorted(set.intersection(*(set(turns[step]) for turns in (more, less) for step in steps)))
+    above, below = ([sum(turns[step][n][clock] for step in steps) for n in rounds] for turns in (more, less))
+    medians = median(one - other for one, other in zip(above, below, strict=True))
+    return {"min": round(min(above) - min(below), 4), "median": round(medians, 4)}
+
+
+def bind_cost(more: dict[str, dict[int, Any]], less: dict[str, dict[int, Any]]) -> dict[str, dict[str, float]]:
+    """Clock -> us a bind mount: CPU of create and init, wall clock of create."""
+    differences = {
+        "cpu": difference(more, less, CPU, ("create", REAP)),
+        "wall": difference(more, less, WALL, ("create",)),
+    }
+    return {
+        clock: {kind: round(value * 1e3 / BINDS, 2) for kind, value in found.items()}
+        for clock, found in differences.items()
+    }

@@ -20,6 +20,7 @@ class Selection:
     init: str = "plain"
     user: str = "root"
     cgroup: str = "v2"
+    driver: str = "cgroupfs"  # of the containers that tests/cli make
     leave_out: tuple[str, ...] = ()  # node ids, with the reason beside them
     engine: str = ""  # the only one that it is for
     is_long: bool = False  # for `make test-vm`, not for `make test`
@@ -27,6 +28,8 @@ class Selection:
 
 
 CGROUP_TESTS = tuple(f"tests/cli/test_{name}.py" for name in ("cgroups", "cgroups_v2", "update", "pause", "events"))
+# With systemd, whose scope must go whichever way a container ends.
+MANAGED = (*CGROUP_TESTS, *(f"tests/cli/test_{name}.py" for name in ("delete", "kill")))
 # user-mode Linux has neither hugetlb nor cpuset, and one version of cgroups at a time
 WITHOUT_CONTROLLERS = (
     "tests/cli/test_cgroups.py::test_a_hybrid_host_with_huge_pages_on_version_2",
@@ -34,7 +37,10 @@ WITHOUT_CONTROLLERS = (
     "tests/cli/test_cgroups_v2.py::test_controllers_that_count_by_process_are_no_use_there",
     "tests/cli/test_cgroups_v2.py::test_limits_without_their_controller_are_refused",  # there is memory
 )
-WITHOUT_V1 = ("tests/cli/test_cgroups.py::test_a_hybrid_host_with_huge_pages_on_version_2",)
+WITHOUT_HUGETLB = (
+    "tests/cli/test_cgroups.py::test_a_hybrid_host_with_huge_pages_on_version_2",
+    "tests/cli/test_cgroups_v2.py::test_controllers_that_count_by_process_are_no_use_there",  # it is about huge pages
+)
 
 SELECTIONS = {
     "systemd": Selection((f"{INSIDE}/systemd_root.py",), init="systemd"),
@@ -56,7 +62,19 @@ SELECTIONS = {
     "engines-user": Selection((f"{INSIDE}/engines_podman.py",), init="systemd", user="tester", is_long=True),
     # Everything about cgroups, on each kind of host; `run.py --runtime runc` has runc do the same (table.py).
     "cgroups": Selection(CGROUP_TESTS, leave_out=WITHOUT_CONTROLLERS, is_long=True, timeout_seconds=1800),
-    "cgroups-v1": Selection(CGROUP_TESTS, cgroup="v1", leave_out=WITHOUT_V1, is_long=True, timeout_seconds=1800),
+    "cgroups-v1": Selection(CGROUP_TESTS, cgroup="v1", leave_out=WITHOUT_HUGETLB, is_long=True, timeout_seconds=1800),
+    "cgroups-systemd": Selection(
+        MANAGED, init="systemd", driver="systemd", leave_out=WITHOUT_CONTROLLERS, is_long=True, timeout_seconds=1800
+    ),
+    "cgroups-systemd-user": Selection(
+        MANAGED,
+        init="systemd",
+        user="tester",
+        driver="systemd",
+        leave_out=WITHOUT_CONTROLLERS,
+        is_long=True,
+        timeout_seconds=1800,
+    ),
     "endurance": Selection((f"{INSIDE}/endurance.py",), is_long=True, timeout_seconds=7200),
     "endurance-systemd": Selection((f"{INSIDE}/endurance.py",), init="systemd", is_long=True, timeout_seconds=7200),
     "qemu": Selection((f"{INSIDE}/whole_kernel.py",), engine="qemu", is_long=True, timeout_seconds=1800),
@@ -110,7 +128,8 @@ def script(selection: Selection, runtime: str = "") -> str:
     words += [f"--deselect={one}" for one in selection.leave_out]
     kind = "cgroup2fs" if selection.cgroup == "v2" else "tmpfs"  # of v1 each controller's hierarchy is mounted below
     complaint = f"cgroups are not {selection.cgroup}"
-    settings = [f"PYTHONPATH={path}", "LANG=C.UTF-8", *([f"RUNTIME={runtime}"] if runtime else [])]
+    settings = [f"PYTHONPATH={path}", "LANG=C.UTF-8", f"CGROUP_DRIVER={selection.driver}"]
+    settings += [f"RUNTIME={runtime}"] if runtime else []
     lines = (
         f'[ "$(stat -f -c %T /sys/fs/cgroup)" = {kind} ] || {{ echo "{complaint}"; exit 1; }}',
         f"cd {shlex.quote(str(TOP))}",

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Two runtimes side by side in the same guests: a table from the JUnit files that run.py left in build/vm.
 
-    conformance/vm/run.py --select cgroups cgroups-v1
-    conformance/vm/run.py --runtime /usr/sbin/runc --select cgroups cgroups-v1
+    conformance/vm/run.py --select cgroups cgroups-v1 cgroups-systemd cgroups-systemd-user
+    conformance/vm/run.py --runtime /usr/sbin/runc --select cgroups cgroups-v1 cgroups-systemd cgroups-systemd-user
     conformance/vm/table.py >docs/cgroups.md
 
 Tests about pyrunc's own ways are not run with runc; a line is a file of tests, below are the tests that runc fails.
@@ -19,7 +19,12 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 RESULTS = TOP / "build/vm"
 SIDES = ("", "-runc")
-HOSTS = {"cgroups": "version 2", "cgroups-v1": "version 1, hybrid"}
+HOSTS = {
+    "cgroups": "version 2",
+    "cgroups-v1": "version 1, hybrid",
+    "cgroups-systemd": "version 2, systemd",
+    "cgroups-systemd-user": "version 2, a user's systemd",
+}
 ENDURANCE = {"endurance": "cgroupfs", "endurance-systemd": "systemd"}
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+
+from cli import driver
 
 BUSYBOX = Path("/bin/busybox")  # Debian: busybox-static
 APPLETS = (
@@ -78,7 +81,8 @@ def make_rootfs(rootfs: Path) -> None:
         (rootfs / "bin" / applet).symlink_to("busybox")
     (rootfs / "tmp").chmod(0o1777)
     (rootfs / "home/user").chmod(0o755)
-    os.chown(rootfs / "home/user", 1000, 1000)
+    if driver.IS_ROOT:
+        os.chown(rootfs / "home/user", 1000, 1000)
     (rootfs / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n")
     (rootfs / "etc/group").write_text("root:x:0:\nuser:x:1000:\n")
 
@@ -124,8 +128,25 @@ class Bundle:
     def without_namespace(self, kind: str) -> None:
         self.linux["namespaces"] = [row for row in self.linux["namespaces"] if row["type"] != kind]
 
-    def save(self) -> None:
-        (self.path / "config.json").write_text(json.dumps(self.config))
+    def save(self, container_id: str = "") -> None:
+        """With systemd the container's scope has its name, unless the test has given a path."""
+        config = self.config
+        if container_id and (path := driver.cgroups_path(container_id)) and "cgroupsPath" not in self.linux:
+            config = {**config, "linux": {**self.linux, "cgroupsPath": path}}
+        (self.path / "config.json").write_text(json.dumps(config))
+
+
+def of_a_user(bundle: Bundle) -> None:
+    """Root there is the caller, the others are his subordinate ids (newuidmap(1))."""
+    bundle.namespace("user")
+    for name, own, file in (("uidMappings", os.getuid(), "/etc/subuid"), ("gidMappings", os.getgid(), "/etc/subgid")):
+        user = pwd.getpwuid(os.getuid()).pw_name
+        line = next(line for line in Path(file).read_text().splitlines() if line.startswith(f"{user}:"))
+        _user, first, size = line.split(":")
+        bundle.linux[name] = [
+            {"containerID": 0, "hostID": own, "size": 1},
+            {"containerID": 1, "hostID": int(first), "size": int(size)},
+        ]
 
 
 def in_user_namespace(bundle: Bundle, host_id: int = 100000, size: int = 65536) -> None:

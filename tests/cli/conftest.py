@@ -1,4 +1,5 @@
-"""RUNTIME names the runtime under test (default: build/pyrunc); the same tests pass on Debian's runc.
+"""RUNTIME names the runtime under test (default: build/pyrunc); the same tests pass on Debian's runc.  What is about
+cgroups passes under systemd too, as root and as a user (CGROUP_DRIVER=systemd; conformance/vm).
 
 Every test has its own state root below its temporary directory, and leaves nothing behind: containers are deleted
 and then looked for as processes, cgroups, mounts and state directories.
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.bundle import Bundle, make_rootfs
+from cli import driver
+from cli.bundle import Bundle, make_rootfs, of_a_user
 from cli.runtime import IS_PYRUNC, Runtime, cgroups_of, pids_of
 
 if TYPE_CHECKING:
@@ -21,17 +23,18 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests about pyrunc's own ways are not for another runtime: taken out, not skipped."""
-    if not IS_PYRUNC:
-        here = Path(__file__).parent
-        own = [item for item in items if here in item.path.parents and item.get_closest_marker("pyrunc_only")]
-        config.hook.pytest_deselected(items=own)
-        items[:] = [item for item in items if item not in set(own)]
+    """Tests about pyrunc's own ways are not for another runtime, and so on: taken out, not skipped."""
+    absent = {"pyrunc_only": not IS_PYRUNC, "cgroupfs_only": driver.SYSTEMD, "root_only": not driver.IS_ROOT}
+    marks = [mark for mark, is_absent in absent.items() if is_absent]
+    here = Path(__file__).parent
+    out = {item for item in items if here in item.path.parents and any(map(item.get_closest_marker, marks))}
+    config.hook.pytest_deselected(items=list(out))
+    items[:] = [item for item in items if item not in out]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _root_is_needed() -> None:
-    assert os.geteuid() == 0, "tests/cli make containers: run them as root"
+    assert driver.IS_ROOT or driver.SYSTEMD, "tests/cli make containers: run them as root"
 
 
 @pytest.fixture
@@ -60,8 +63,12 @@ def bundle(tmp_path: Path, rootfs_template: Path) -> Bundle:
     path = tmp_path / "bundle"
     path.mkdir()
     shutil.copytree(rootfs_template, path / "rootfs", symlinks=True, copy_function=link)
-    os.chown(path / "rootfs/home/user", 1000, 1000)
-    return Bundle(path)
+    bundle = Bundle(path)
+    if driver.IS_ROOT:
+        os.chown(path / "rootfs/home/user", 1000, 1000)
+    else:
+        of_a_user(bundle)
+    return bundle
 
 
 def link(source: str, target: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.driver import is_cgroup
 from cli.limits import IS_V2, NAMES, TOP, Limits, shares
-from cli.runtime import PATH, cgroups_of, pids_of, wait_until
+from cli.runtime import cgroups_of, pids_of, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ def limit(bundle: Bundle, **resources: object) -> None:
     bundle.config["linux"].setdefault("resources", {}).update(resources)
 
 
+@pytest.mark.cgroupfs_only("it gives a path")
 def test_an_absolute_path_counts_from_the_root(runtime: Runtime, bundle: Bundle, parent: str) -> None:
     bundle.config["linux"]["cgroupsPath"] = f"{parent}/../{parent}/inner"
     container_id = runtime.create(bundle)
@@ -48,6 +50,7 @@ def test_an_absolute_path_counts_from_the_root(runtime: Runtime, bundle: Bundle,
     assert not [folder for folder in cgroups_of("inner") if str(folder).endswith(f"{parent}/inner")]
 
 
+@pytest.mark.cgroupfs_only("it gives a path")
 def test_a_relative_path_counts_from_our_own_cgroup(runtime: Runtime, bundle: Bundle) -> None:
     own = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
     name = f"clitest-relative-{os.getpid()}"
@@ -63,7 +66,7 @@ def test_a_relative_path_counts_from_our_own_cgroup(runtime: Runtime, bundle: Bu
 
 def test_without_a_path_the_id_is_the_name(runtime: Runtime, bundle: Bundle) -> None:
     container_id = runtime.create(bundle)
-    assert all(path.endswith(f"/{container_id}") for path in places(runtime, container_id).values())
+    assert all(is_cgroup(path, container_id) for path in places(runtime, container_id).values())
     assert len(cgroups_of(container_id)) == len(places(runtime, container_id))
 
 
@@ -82,6 +85,7 @@ def test_limits_hold(runtime: Runtime, bundle: Bundle) -> None:
     assert found == found | {name: value for name, value in expected.items() if name in NAMES}
 
 
+@pytest.mark.root_only("nobody without privileges may forbid a device")
 def test_devices_that_are_not_listed_cannot_be_opened(runtime: Runtime, bundle: Bundle) -> None:
     """No driver has the number: who may open the node is told so, who may not is told that."""
     denied = {"allow": False, "access": "rwm"}
@@ -128,6 +132,7 @@ def test_limits_that_cannot_be(runtime: Runtime, bundle: Bundle, resources: dict
     assert words in result.err.replace('\\"', '"')
 
 
+@pytest.mark.cgroupfs_only("it gives a path")
 @pytest.mark.pyrunc_only  # runc 1.1 only warns; its 1.2 has these words
 def test_a_cgroup_in_use_is_refused(runtime: Runtime, bundle: Bundle) -> None:
     name = f"clitest-taken-{os.getpid()}"
@@ -139,6 +144,7 @@ def test_a_cgroup_in_use_is_refused(runtime: Runtime, bundle: Bundle) -> None:
     assert cgroups_of(name) == []
 
 
+@pytest.mark.root_only("a new /proc takes a new pid namespace there")
 def test_without_its_own_pid_namespace_all_of_a_container_ends(runtime: Runtime, bundle: Bundle) -> None:
     namespaces = bundle.config["linux"]["namespaces"]
     bundle.config["linux"]["namespaces"] = [one for one in namespaces if one["type"] != "pid"]
@@ -159,12 +165,13 @@ def test_sub_cgroups_that_a_container_makes_go_with_it(runtime: Runtime, bundle:
 
 
 @pytest.mark.pyrunc_only
+@pytest.mark.root_only("newuidmap has no privileges under strace")
 def test_no_pid_is_ever_written_to_cgroup_procs(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     """The kernel waits for an RCU grace period then: 10 ms."""
     bundle.args("true")
     bundle.save()
     trace = tmp_path / "trace"
-    command = ["strace", "-f", "-e", "trace=openat,open", "-o", str(trace), PATH, "--root", str(runtime.state_root)]
+    command = ["strace", "-f", "-e", "trace=openat,open", "-o", str(trace), *runtime.command]
     runtime.raw([*command, "run", "--bundle", str(bundle.path), runtime.new_id()]).ok()
     opened = [line for line in trace.read_text().splitlines() if "cgroup" in line and "O_WRONLY" in line]
     assert IS_V2 or any('/tasks", O_WRONLY' in line for line in opened)  # there it is born into its cgroup
@@ -180,6 +187,7 @@ def test_intel_rdt_without_resctrl(runtime: Runtime, bundle: Bundle, rdt: dict[s
     assert not (runtime.state_root / runtime.ids[-1]).exists()
 
 
+@pytest.mark.cgroupfs_only("it names the manager")
 @pytest.mark.pyrunc_only("crun's flag")
 def test_without_a_cgroup_manager(runtime: Runtime, bundle: Bundle) -> None:
     """The container stays where the caller is, limits are not applied, and `kill --all` still ends it."""
@@ -195,6 +203,7 @@ def test_without_a_cgroup_manager(runtime: Runtime, bundle: Bundle) -> None:
     runtime("delete", container_id).ok()
 
 
+@pytest.mark.cgroupfs_only("it gives a path")
 @pytest.mark.skipif(IS_V2, reason="about version 1's devices.allow and devices.deny")
 def test_a_cgroup_with_children_keeps_the_default_of_its_device_rules(
     runtime: Runtime, bundle: Bundle, parent: str

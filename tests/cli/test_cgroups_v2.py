@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli.bundle import in_user_namespace
+from cli.driver import is_cgroup
 from cli.limits import IS_V2
 from cli.runtime import Result, Runtime, cgroups_of, pids_of, wait_until
 
@@ -60,14 +61,16 @@ def test_it_lives_in_one_hierarchy(runtime: OnlyV2, bundle: Bundle) -> None:
     bundle.args("sleep", "100")
     container_id = runtime.run_detached(bundle)
     lines = Path(f"/proc/{runtime.state(container_id)['pid']}/cgroup").read_text().splitlines()
-    assert f"0::/{container_id}" in lines
-    assert [line for line in lines if container_id in line] == [f"0::/{container_id}"]
+    (line,) = (line for line in lines if container_id in line)
+    assert line.startswith("0::/")
+    assert is_cgroup(line, container_id)
     pid = runtime.state(container_id)["pid"]
     assert json.loads(runtime("ps", "--format", "json", container_id).ok().out) == [pid]
     runtime("delete", "--force", container_id).ok()
     assert cgroups_of(container_id) == []
 
 
+@pytest.mark.root_only("nobody without privileges may forbid a device")
 def test_the_default_devices(runtime: OnlyV2, bundle: Bundle) -> None:
     script = f"""{TRY}
     try c 241 7 '<'; try b 241 7 '<'; try b 241 7 '>'
@@ -103,6 +106,7 @@ def test_the_default_devices(runtime: OnlyV2, bundle: Bundle) -> None:
     ],
     ids=["none", "all", "major", "exact", "minor", "both-kinds"],
 )
+@pytest.mark.root_only("nobody without privileges may forbid a device")
 def test_device_rules(runtime: OnlyV2, bundle: Bundle, rules: list[dict[str, Any]], expected: str) -> None:
     bundle.linux["resources"]["devices"] = [{"allow": False, "access": "rwm"}, *rules]
     script = TRY + "try c 241 7 '<'; try c 241 7 '>'; try b 241 7 '<'; try b 241 7 '>'"
@@ -110,6 +114,7 @@ def test_device_rules(runtime: OnlyV2, bundle: Bundle, rules: list[dict[str, Any
 
 
 @pytest.mark.pyrunc_only  # runc 1.1 lets the last one pass: no rule has both of its letters
+@pytest.mark.root_only("nobody without privileges may forbid a device")
 def test_one_denied_letter_is_enough(runtime: OnlyV2, bundle: Bundle) -> None:
     bundle.linux["resources"]["devices"] = [
         {"allow": True, "access": "rwm"},
@@ -120,6 +125,8 @@ def test_one_denied_letter_is_enough(runtime: OnlyV2, bundle: Bundle) -> None:
 
 
 @pytest.mark.pyrunc_only  # runc refuses it, as it does on version 1
+@pytest.mark.root_only("nobody without privileges may forbid a device")
+@pytest.mark.cgroupfs_only("a unit has a list of what is allowed alone")
 def test_a_hole_in_a_wider_rule(runtime: OnlyV2, bundle: Bundle) -> None:
     bundle.linux["resources"]["devices"] = [
         {"allow": False, "access": "rwm"},
@@ -130,6 +137,7 @@ def test_a_hole_in_a_wider_rule(runtime: OnlyV2, bundle: Bundle) -> None:
     assert runtime.script(bundle, script).split() == ["yes", "yes", "no", "no"]
 
 
+@pytest.mark.root_only("nobody without privileges may forbid a device")
 def test_a_second_process_has_the_same_devices(runtime: OnlyV2, bundle: Bundle) -> None:
     rule = {"allow": True, "type": "c", "major": 241, "access": "rw"}
     bundle.linux["resources"]["devices"] = [{"allow": False, "access": "rwm"}, rule]
@@ -139,6 +147,7 @@ def test_a_second_process_has_the_same_devices(runtime: OnlyV2, bundle: Bundle) 
     assert runtime("exec", container_id, "sh", "-c", script).ok().out.split() == ["yes", "no"]
 
 
+@pytest.mark.root_only("nobody without privileges may forbid a device")
 def test_update_leaves_devices_alone(runtime: OnlyV2, bundle: Bundle) -> None:
     bundle.args("sleep", "100")
     container_id = runtime.run_detached(bundle)
@@ -148,6 +157,7 @@ def test_update_leaves_devices_alone(runtime: OnlyV2, bundle: Bundle) -> None:
     assert runtime("exec", container_id, "sh", "-c", TRY + "try c 241 7 '<'").ok().out.split() == ["no"]
 
 
+@pytest.mark.cgroupfs_only("it gives a path")
 def test_what_a_killed_runtime_left_is_taken_over(runtime: OnlyV2, bundle: Bundle) -> None:
     """An empty cgroup whose device program forbids what the new container may have."""
     bundle.args("sleep", "100")
@@ -177,6 +187,7 @@ def test_pause_and_resume(runtime: OnlyV2, bundle: Bundle) -> None:
 
 
 @pytest.mark.pyrunc_only  # runc 1.1 kills init alone
+@pytest.mark.root_only("a new /proc takes a new pid namespace there")
 def test_a_paused_container_is_killed_and_deleted(runtime: OnlyV2, bundle: Bundle) -> None:
     bundle.shell("sleep 100 & sleep 100 & wait")
     bundle.without_namespace("pid")
@@ -230,6 +241,7 @@ def threaded() -> Iterator[Path]:
     path.rmdir()
 
 
+@pytest.mark.cgroupfs_only("it gives a path")
 @pytest.mark.pyrunc_only  # runc cannot list its processes: kill --all fails
 def test_below_a_threaded_cgroup(runtime: OnlyV2, bundle: Bundle, threaded: Path) -> None:
     """It becomes threaded too, and there is no cgroup.kill, and no list of processes."""
@@ -252,6 +264,7 @@ def test_below_a_threaded_cgroup(runtime: OnlyV2, bundle: Bundle, threaded: Path
     assert not (threaded / "box").exists()
 
 
+@pytest.mark.cgroupfs_only("it gives a path")
 def test_controllers_that_count_by_process_are_no_use_there(runtime: OnlyV2, bundle: Bundle, threaded: Path) -> None:
     bundle.linux["cgroupsPath"] = f"/{threaded.parent.name}/inner/box"
     size = next(path.name for path in threaded.parent.parent.glob("*/hugetlb.*.max")).split(".")[1]
@@ -275,6 +288,7 @@ def delegating(bundle: Bundle, *options: str) -> None:
 
 
 @pytest.mark.pyrunc_only  # runc gives it away under systemd alone
+@pytest.mark.root_only("files are given to other users")
 def test_a_writable_cgroup_belongs_to_the_container(runtime: OnlyV2, bundle: Bundle) -> None:
     """cgroups(7), delegation: sub-cgroups can be made and joined, the limits stay the host's."""
     delegating(bundle)
@@ -299,6 +313,7 @@ def test_a_writable_cgroup_belongs_to_the_container(runtime: OnlyV2, bundle: Bun
 
 
 @pytest.mark.pyrunc_only  # what another runtime may leave of it nobody would remove
+@pytest.mark.root_only("files are given to other users")
 def test_cgroups_nested_deeper_than_a_path_is_long(runtime: OnlyV2, bundle: Bundle) -> None:
     """What a container that has its cgroup may do; it must be listed, killed and deleted like any other."""
     delegating(bundle)
@@ -319,6 +334,7 @@ def test_cgroups_nested_deeper_than_a_path_is_long(runtime: OnlyV2, bundle: Bund
 
 
 @pytest.mark.parametrize("case", ["read-only", "no-namespace", "no-mount"])
+@pytest.mark.root_only("files are given to other users")
 def test_otherwise_it_does_not(runtime: OnlyV2, bundle: Bundle, case: str) -> None:
     delegating(bundle, *(["ro"] if case == "read-only" else []))
     if case == "no-namespace":
@@ -331,6 +347,7 @@ def test_otherwise_it_does_not(runtime: OnlyV2, bundle: Bundle, case: str) -> No
 
 
 @pytest.mark.pyrunc_only
+@pytest.mark.root_only("files are given to other users")
 def test_explain_tells_of_both(runtime: OnlyV2, bundle: Bundle) -> None:
     delegating(bundle)
     bundle.save()

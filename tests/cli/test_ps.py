@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.runtime import PATH, Runtime, pids_of, wait_until
+from cli.runtime import Runtime, pids_of, wait_until
 
 if TYPE_CHECKING:
     from cli.bundle import Bundle
@@ -99,6 +99,6 @@ def test_without_any_environment(runtime: Runtime, three: str) -> None:
 
 def test_one_pipe_for_both(runtime: Runtime, three: str) -> None:
     """go-runc reads stdout and stderr together and takes it for JSON."""
-    command = [PATH, "--root", str(runtime.state_root), "ps", "--format", "json", three]
+    command = [*runtime.command, "ps", "--format", "json", three]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20, check=True)
     assert len(json.loads(done.stdout)) == 3

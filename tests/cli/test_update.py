@@ -126,6 +126,7 @@ def test_nothing_asked(runtime: Runtime, container_id: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.root_only("nobody without privileges may forbid a device")
 def test_devices_are_left_alone(runtime: Runtime, container_id: str, allowed: bool) -> None:
     """Whatever engines send along: what was allowed stays, and what was not; on version 1 a hook's doing as well."""
     limits = Limits(container_id)

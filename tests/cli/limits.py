@@ -118,3 +118,13 @@ def limit_memory(parent: Path, size: int) -> None:
         files = {"memory.limit_in_bytes": size, "memory.memsw.limit_in_bytes": size}
     for file, value in files.items():
         (parent / file).write_text(str(value))
+
+
+def huge_page() -> str:
+    """A size of huge pages as cgroups write it, from hugepages-2048kB (sysfs-kernel-mm-hugepages)."""
+    sizes = (int(path.name[10:-2]) for path in Path("/sys/kernel/mm/hugepages").iterdir())
+    kib = min(sizes)
+    for unit, factor in (("GB", 1 << 20), ("MB", 1 << 10)):
+        if kib >= factor:
+            return f"{kib // factor}{unit}"
+    return f"{kib}KB"

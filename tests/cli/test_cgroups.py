@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.driver import is_cgroup
-from cli.limits import IS_V2, NAMES, TOP, Limits, shares
+from cli.limits import IS_V2, NAMES, TOP, Limits, huge_page, shares
 from cli.runtime import cgroups_of, pids_of, wait_until
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ UNIFIED = TOP / "unified"
 @pytest.mark.pyrunc_only("runc finds no controller for huge pages there")
 def test_a_hybrid_host_with_huge_pages_on_version_2(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     """Controllers in both versions at once: each limit goes to the version that has it.  crun runs nothing there."""
-    size = next(path.name for path in UNIFIED.glob("*/hugetlb.*.max")).split(".")[1]
+    size = huge_page()
     limit(bundle, pids={"limit": 42}, hugepageLimits=[{"pageSize": size, "limit": 1 << 30}])
     container_id = runtime.run_detached(bundle)
     assert (UNIFIED / container_id / f"hugetlb.{size}.max").read_text() == f"{1 << 30}\n"

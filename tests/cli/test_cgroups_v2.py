@@ -12,7 +12,7 @@ import pytest
 
 from cli.bundle import in_user_namespace
 from cli.driver import is_cgroup
-from cli.limits import IS_V2
+from cli.limits import IS_V2, huge_page
 from cli.runtime import Result, Runtime, cgroups_of, pids_of, wait_until
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def test_below_a_threaded_cgroup(runtime: OnlyV2, bundle: Bundle, threaded: Path
 @pytest.mark.cgroupfs_only("it gives a path")
 def test_controllers_that_count_by_process_are_no_use_there(runtime: OnlyV2, bundle: Bundle, threaded: Path) -> None:
     bundle.linux["cgroupsPath"] = f"/{threaded.parent.name}/inner/box"
-    size = next(path.name for path in threaded.parent.parent.glob("*/hugetlb.*.max")).split(".")[1]
+    size = huge_page()
     bundle.linux["resources"]["hugepageLimits"] = [{"pageSize": size, "limit": 1 << 30}]
     bundle.save()
     result = runtime("create", "--bundle", bundle.path, runtime.new_id())

@@ -248,23 +248,28 @@ def oom_line(container_id: str) -> str:
     return f'{{"type":"oom","id":"{container_id}"{cause}}}'
 
 
-def eats_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path, script: str) -> tuple[str, Stream]:
-    """(notice, stream) of a container that runs the script once its events are read."""
+def hungry(runtime: Runtime, bundle: Bundle, script: str) -> str:
+    """The id of a container that runs the script when it may."""
     bundle.shell(f"while [ ! -e /go ]; do sleep 0.02; done; {script}")
-    container_id = runtime.run_detached(bundle)
-    notice = oom_line(container_id)  # systemd removes the cgroup of a container that ends
+    return runtime.run_detached(bundle)
+
+
+def eats_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path, container_id: str) -> Stream:
+    """It may, as soon as its events are read."""
     stream = Stream(runtime, tmp_path, "--interval", "100ms", container_id)
     wait_until(lambda: stream.lines("stats"))
     (bundle.rootfs / "go").touch()
-    return notice, stream
+    return stream
 
 
 def test_out_of_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     bundle.linux["resources"]["memory"] = {"limit": 20 * MIB, "swap": 20 * MIB}
-    notice, stream = eats_memory(runtime, bundle, tmp_path, "(tail /dev/zero); sleep 100")
+    container_id = hungry(runtime, bundle, "(tail /dev/zero); sleep 100")
+    notice = oom_line(container_id)  # systemd removes the cgroup of a container that ends
+    stream = eats_memory(runtime, bundle, tmp_path, container_id)
     wait_until(lambda: stream.lines("oom"))
     assert set(stream.lines("oom")) == {notice}
-    runtime("delete", "--force", runtime.ids[-1]).ok()
+    runtime("delete", "--force", container_id).ok()
     assert stream.process.wait(5) == 0
 
 
@@ -272,10 +277,12 @@ def test_out_of_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None
 def test_the_container_itself_dies_of_it(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     """The notice comes before the end of the stream; the stream ends although nobody deletes the container."""
     bundle.linux["resources"]["memory"] = {"limit": 20 * MIB, "swap": 20 * MIB}
-    notice, stream = eats_memory(runtime, bundle, tmp_path, "exec tail /dev/zero")
+    container_id = hungry(runtime, bundle, "exec tail /dev/zero")
+    notice = oom_line(container_id)  # systemd removes the cgroup of a container that ends
+    stream = eats_memory(runtime, bundle, tmp_path, container_id)
     assert stream.process.wait(10) == 0
     assert stream.lines("oom") == [notice]
-    assert runtime.state(runtime.ids[-1])["status"] == "stopped"
+    assert runtime.state(container_id)["status"] == "stopped"
 
 
 @pytest.mark.cgroupfs_only("it gives a path")
@@ -286,7 +293,7 @@ def test_the_limit_of_a_cgroup_above(runtime: Runtime, bundle: Bundle, tmp_path:
     try:
         limit_memory(parent, 20 * MIB)
         bundle.linux["cgroupsPath"] = f"/{parent.name}/box"
-        _notice, stream = eats_memory(runtime, bundle, tmp_path, "exec tail /dev/zero")
+        stream = eats_memory(runtime, bundle, tmp_path, hungry(runtime, bundle, "exec tail /dev/zero"))
         assert stream.process.wait(10) == 0
         assert {line.partition(',"cause')[2] for line in stream.lines("oom")} == {f'":"ancestor","cgroup":"{parent}"}}'}
     finally:

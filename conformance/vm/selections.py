@@ -75,6 +75,18 @@ SELECTIONS = {
         is_long=True,
         timeout_seconds=1800,
     ),
+    # pyrunc's own modules on a kernel with all controllers of version 2
+    "kernel": Selection(
+        tuple(
+            f"tests/kernel/test_{name}.py"
+            for name in ("cgroups", "cgroups_processes", "cgroups_tree", "cgroups_v2", "device_program")
+        ),
+        leave_out=(  # they want a tree with hugetlb and without memory
+            "tests/kernel/test_cgroups_v2.py::test_the_life_of_a_cgroup",
+            "tests/kernel/test_cgroups_v2.py::test_a_cgroup_with_processes_of_its_own_cannot_share_out_controllers",
+        ),
+        is_long=True,
+    ),
     "endurance": Selection((f"{INSIDE}/endurance.py",), is_long=True, timeout_seconds=7200),
     "endurance-systemd": Selection((f"{INSIDE}/endurance.py",), init="systemd", is_long=True, timeout_seconds=7200),
     "qemu": Selection((f"{INSIDE}/whole_kernel.py",), engine="qemu", is_long=True, timeout_seconds=1800),

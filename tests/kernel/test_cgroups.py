@@ -64,6 +64,7 @@ def test_the_hierarchies_are_those_of_proc() -> None:
         assert str(os.getpid()) in pids
 
 
+@pytest.mark.v1_only
 def test_page_sizes_are_those_that_the_hugetlb_files_are_named_after(sandbox: Sandbox) -> None:
     sizes = read_page_sizes()
     assert len(sizes) == len(os.listdir("/sys/kernel/mm/hugepages"))
@@ -104,6 +105,7 @@ def test_an_empty_cgroup_that_is_there_is_taken_over(sandbox: Sandbox) -> None:
     assert len(sandbox.leftovers()) == len(sandbox.hierarchies)
 
 
+@pytest.mark.v1_only
 def test_what_is_taken_over_stays_when_create_fails(sandbox: Sandbox) -> None:
     pids = sandbox.directory("pids")
     pids.mkdir(parents=True)
@@ -125,6 +127,7 @@ def test_a_parent_stays_as_long_as_another_container_is_in_it(sandbox: Sandbox) 
     fs.remove(second)
 
 
+@pytest.mark.v1_only
 def test_foresee_names_what_create_will_make(sandbox: Sandbox) -> None:
     sandbox.directory("pids").parent.mkdir()
     sandbox.directory("cpu").mkdir(parents=True)
@@ -182,6 +185,7 @@ def test_a_cgroup_with_processes_is_refused(sandbox: Sandbox) -> None:
         fs.foresee(planned(sandbox.hierarchies, paths))
 
 
+@pytest.mark.v1_only
 def test_a_frozen_cgroup_is_refused(sandbox: Sandbox) -> None:
     frozen = sandbox.directory("freezer")
     frozen.mkdir(parents=True)
@@ -228,6 +232,7 @@ def test_removal_gives_up_after_a_second_and_says_where(sandbox: Sandbox) -> Non
     assert 0.9 < time.monotonic() - began < 5
 
 
+@pytest.mark.v1_only
 def test_new_cpusets_have_their_parent_s_values(sandbox: Sandbox) -> None:
     root = sandbox.directory("cpuset").parent
     root.mkdir()  # as an older runtime leaves it: empty
@@ -243,6 +248,7 @@ def test_new_cpusets_have_their_parent_s_values(sandbox: Sandbox) -> None:
 # -- limits ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.v1_only
 def test_limits_are_what_the_files_say(sandbox: Sandbox) -> None:
     cgroup = sandbox.create()
     resources = Resources(
@@ -268,6 +274,7 @@ def test_limits_are_what_the_files_say(sandbox: Sandbox) -> None:
     assert "oom_kill_disable 1" in sandbox.read("memory", "memory.oom_control")
 
 
+@pytest.mark.v1_only
 def test_memory_grows_and_shrinks_with_its_swap(sandbox: Sandbox) -> None:
     """The kernel refuses limit > memsw at every moment: the order depends on the direction."""
     cgroup = sandbox.create()
@@ -279,6 +286,7 @@ def test_memory_grows_and_shrinks_with_its_swap(sandbox: Sandbox) -> None:
     assert int(sandbox.read("memory", "memory.memsw.limit_in_bytes")) > 1 << 60
 
 
+@pytest.mark.v1_only
 def test_less_memory_than_is_in_use_is_said_with_the_numbers(sandbox: Sandbox) -> None:
     cgroup = sandbox.create()
     hold = "x = bytearray(24 << 20); print(flush=True); import time; time.sleep(60)"
@@ -291,6 +299,7 @@ def test_less_memory_than_is_in_use_is_said_with_the_numbers(sandbox: Sandbox) -
         limit(sandbox, cgroup, Resources(memory=Memory(limit=MIB)))
 
 
+@pytest.mark.v1_only
 def test_quota_and_period_below_a_parent_s_limit(sandbox: Sandbox) -> None:
     """A shorter period with the old quota would be more than the parent has: then the quota goes first."""
     cgroup = sandbox.create()
@@ -306,6 +315,7 @@ def test_quota_and_period_below_a_parent_s_limit(sandbox: Sandbox) -> None:
         limit(sandbox, cgroup, Resources(cpu=Cpu(quota=90000)))
 
 
+@pytest.mark.v1_only
 def test_burst_and_quota_in_either_direction(sandbox: Sandbox) -> None:
     cgroup = sandbox.create()
     for quota, burst in ((10000, 9000), (50000, 40000), (5000, 4000)):
@@ -314,6 +324,7 @@ def test_burst_and_quota_in_either_direction(sandbox: Sandbox) -> None:
         assert sandbox.read("cpu", "cpu.cfs_quota_us") == str(quota)
 
 
+@pytest.mark.v1_only
 @pytest.mark.parametrize(("shares", "idle"), [(None, 1), (2048, 1), (2048, 0)])
 def test_idle(sandbox: Sandbox, shares: int | None, idle: int) -> None:
     cgroup = sandbox.create()
@@ -332,6 +343,7 @@ def test_zero_pids_is_a_limit(sandbox: Sandbox) -> None:
     assert sandbox.read("pids", "pids.max") == "max"
 
 
+@pytest.mark.v1_only
 def test_a_limit_in_huge_pages_on_the_v2_side_of_a_hybrid_host(sandbox: Sandbox) -> None:
     cgroup = sandbox.create("deep/c1")
     limit(sandbox, cgroup, Resources(hugepage_limits=(HugepageLimit(page_size="2MB", limit=4 * MIB),)))
@@ -339,6 +351,7 @@ def test_a_limit_in_huge_pages_on_the_v2_side_of_a_hybrid_host(sandbox: Sandbox)
     assert sandbox.read("hugetlb", "hugetlb.2MB.rsvd.max", "deep/c1") == str(4 * MIB)
 
 
+@pytest.mark.v1_only
 def test_block_io_throttles(sandbox: Sandbox) -> None:
     disk = next(path for path in sorted(Path("/sys/block").iterdir()) if int((path / "size").read_text()) > 0)
     major, minor = (int(number) for number in (disk / "dev").read_text().split(":"))
@@ -348,6 +361,7 @@ def test_block_io_throttles(sandbox: Sandbox) -> None:
     assert sandbox.read("blkio", "blkio.throttle.read_bps_device") == f"{major}:{minor} 1048576"
 
 
+@pytest.mark.v1_only
 def test_a_weight_where_neither_scheduler_is(sandbox: Sandbox) -> None:
     cgroup = sandbox.create()
     files = {path.name for path in sandbox.directory("blkio").iterdir()}
@@ -359,6 +373,7 @@ def test_a_weight_where_neither_scheduler_is(sandbox: Sandbox) -> None:
         limit(sandbox, cgroup, Resources(block_io=BlockIO(weight=100)))
 
 
+@pytest.mark.v1_only
 def test_errors_name_the_place_the_file_and_the_value(sandbox: Sandbox) -> None:
     cgroup = sandbox.create()
     problem = r"^linux\.resources\.cpu\.cpus: write '4000' to cpuset\.cpus: E(INVAL|RANGE|ACCES)"
@@ -370,6 +385,7 @@ def test_errors_name_the_place_the_file_and_the_value(sandbox: Sandbox) -> None:
         apply(cgroup, [Write("net_cls", "net_cls.classid", "1", "x")])
 
 
+@pytest.mark.v1_only
 def test_the_ways_a_write_may_yield(sandbox: Sandbox) -> None:
     cgroup = sandbox.create()
     absent = Write("pids", "pids.nothing", "1", "a.b", tolerate=(ENOENT,), because="this kernel has none")
@@ -385,6 +401,7 @@ def test_the_ways_a_write_may_yield(sandbox: Sandbox) -> None:
     assert sandbox.read("cpu", "cpu.shares") == "1024"
 
 
+@pytest.mark.v1_only
 def test_devices_list_is_in_the_listed_order(sandbox: Sandbox) -> None:
     cgroup = sandbox.create()
     rules = (
@@ -402,6 +419,7 @@ def test_devices_list_is_in_the_listed_order(sandbox: Sandbox) -> None:
     assert len(sandbox.read("devices", "devices.list").splitlines()) == 11
 
 
+@pytest.mark.v1_only
 def test_devices_of_a_cgroup_with_children_change_by_the_difference(sandbox: Sandbox) -> None:
     """The kernel answers `a` with EINVAL there."""
     other = DeviceRule(allow=True, type="c", major=10, minor=229, access="rwm")
@@ -433,6 +451,7 @@ def takes_a_default(sandbox: Sandbox) -> bool:
     return True
 
 
+@pytest.mark.v1_only
 def test_from_any_device_rules_to_any_others(sandbox: Sandbox) -> None:
     """Not the model's but the kernel's list, and its answers to writes."""
     child = sandbox.directory("devices") / "child"
@@ -466,6 +485,7 @@ def test_from_any_device_rules_to_any_others(sandbox: Sandbox) -> None:
     assert len(done) > 20
 
 
+@pytest.mark.v1_only
 def test_a_device_that_is_not_allowed_cannot_be_opened(sandbox: Sandbox, tmp_path: Path) -> None:
     kmsg, null = tmp_path / "kmsg", tmp_path / "null"
     os.mknod(kmsg, 0o600 | 0o020000, os.makedev(1, 11))
@@ -514,6 +534,7 @@ def test_the_stage_skips_what_is_optional_and_absent(sandbox: Sandbox, stage: Pa
     ]
 
 
+@pytest.mark.v1_only
 def test_the_v2_directory_is_one_to_be_born_into(sandbox: Sandbox) -> None:
     cgroup = sandbox.create()
     directory = fs.open_v2_directory(cgroup)

@@ -39,7 +39,7 @@ def nest(top: Path, depth: int, length: int) -> int:
 
 
 @pytest.mark.parametrize(("depth", "length"), [(30, 200), (sys.getrecursionlimit() + 50, 1)])
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [pytest.param(1, marks=pytest.mark.v1_only), 2])
 def test_deep(sandbox: Sandbox, version: int, depth: int, length: int) -> None:
     """A process at the bottom is found, and keeps it busy; without it all is removed."""
     hierarchy = next(one for one in sandbox.only(version) if version == 2 or "freezer" in one.controllers)

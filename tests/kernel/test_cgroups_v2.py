@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 TOP = Path(__file__).resolve().parents[2]
 IN_PRIVATE = """
-mount -t cgroup2 none /sys/fs/cgroup && exec /usr/bin/python3 -B -c "$1" "$2"
+[ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 none /sys/fs/cgroup || exit
+exec /usr/bin/python3 -B -c "$1" "$2"
 """
 COMMON = """
 import json, os, signal, sys

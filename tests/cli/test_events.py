@@ -273,6 +273,7 @@ def test_out_of_memory(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None
     assert stream.process.wait(5) == 0
 
 
+@pytest.mark.cgroupfs_only("systemd removes the cgroup, now and then before anybody has read what it counted")
 @pytest.mark.pyrunc_only  # runc's stream goes on until the container is deleted
 def test_the_container_itself_dies_of_it(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     """The notice comes before the end of the stream; the stream ends although nobody deletes the container."""

@@ -75,10 +75,10 @@ class Runtime:
 
     def __call__(self, *words: str | Path, before: tuple[str | Path, ...] = (), **options: Any) -> Result:
         """`before` are global flags; stdin is /dev/null unless given."""
-        return self.raw([*self.command, *map(str, before), *map(str, words)], **options)
+        return self.raw([*self.beginning, *map(str, before), *map(str, words)], **options)
 
     @property
-    def command(self) -> list[str]:
+    def beginning(self) -> list[str]:
         """What every call begins with."""
         return [PATH, "--root", str(self.state_root), *driver.FLAGS]
 

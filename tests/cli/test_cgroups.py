@@ -171,7 +171,7 @@ def test_no_pid_is_ever_written_to_cgroup_procs(runtime: Runtime, bundle: Bundle
     bundle.args("true")
     bundle.save()
     trace = tmp_path / "trace"
-    command = ["strace", "-f", "-e", "trace=openat,open", "-o", str(trace), *runtime.command]
+    command = ["strace", "-f", "-e", "trace=openat,open", "-o", str(trace), *runtime.beginning]
     runtime.raw([*command, "run", "--bundle", str(bundle.path), runtime.new_id()]).ok()
     opened = [line for line in trace.read_text().splitlines() if "cgroup" in line and "O_WRONLY" in line]
     assert IS_V2 or any('/tasks", O_WRONLY' in line for line in opened)  # there it is born into its cgroup

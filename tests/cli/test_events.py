@@ -51,7 +51,7 @@ class Stream:
 
     def __init__(self, runtime: Runtime, tmp_path: Path, *words: str) -> None:
         self.file = tmp_path / "events"
-        command = [*runtime.command, "events", *words]
+        command = [*runtime.beginning, "events", *words]
         with self.file.open("wb") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
 

@@ -99,6 +99,6 @@ def test_without_any_environment(runtime: Runtime, three: str) -> None:
 
 def test_one_pipe_for_both(runtime: Runtime, three: str) -> None:
     """go-runc reads stdout and stderr together and takes it for JSON."""
-    command = [*runtime.command, "ps", "--format", "json", three]
+    command = [*runtime.beginning, "ps", "--format", "json", three]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20, check=True)
     assert len(json.loads(done.stdout)) == 3

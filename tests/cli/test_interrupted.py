@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.pyrunc_only("runc leaves the init, the cgroup and the directory of a killed create")
 
 
+def heed_sigint() -> None:
+    """A shell that puts the tests into the background has them, and so what they start, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def creating(runtime: Runtime, bundle: Bundle) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A create that is in its createRuntime hook."""
@@ -30,7 +35,7 @@ def creating(runtime: Runtime, bundle: Bundle) -> Iterator[tuple[subprocess.Pope
     container_id = runtime.new_id()
     argv = [PATH, "--root", str(runtime.state_root), "create", "--bundle", str(bundle.path), container_id]
     null = subprocess.DEVNULL
-    with subprocess.Popen(argv, stdin=null, stdout=null, stderr=null) as process:
+    with subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, preexec_fn=heed_sigint) as process:
         wait_until(lambda: pids_of(container_id))
         yield process, container_id
         process.kill()
@@ -103,7 +108,7 @@ def test_killed_at_any_time(runtime: Runtime, bundle: Bundle) -> None:
     argv = [PATH, "--root", str(runtime.state_root), "create", "--bundle", str(bundle.path), container_id]
     null = subprocess.DEVNULL
     for moment in range(40):
-        with subprocess.Popen(argv, stdin=null, stdout=null, stderr=null) as process:
+        with subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, preexec_fn=heed_sigint) as process:
             time.sleep(0.004 * moment)
             process.kill()
         runtime("delete", "--force", container_id).ok()

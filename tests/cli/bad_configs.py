@@ -182,7 +182,7 @@ BAD_CONFIGS: tuple[tuple[str, object, str], ...] = (
     ("linux.resources", {"blockIO": {"weight": 70000}}, "linux.resources.blockIO.weight"),
     ("linux.resources", {"hugepageLimits": [{"pageSize": "3MB", "limit": 1}]}, "linux.resources.hugepageLimits"),
     ("linux.resources", {"network": {"classID": -1}}, "linux.resources.network.classID"),
-    ("linux.resources", {"unified": {"memory.max": "1"}}, "unified"),
+    ("linux.resources", {"unified": {"nothing.max": "1"}}, "unified"),
     ("linux.cgroupsPath", 7, "linux.cgroupsPath"),
     ("linux.cgroupsPath", NUL, "linux.cgroupsPath"),
     # the rest of linux

@@ -156,8 +156,10 @@ def hidden_processes(home: Home) -> Iterator[None]:
     """What is called inside has a /proc of its own that does not show the stage to its user."""
     script = f'mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {USER} --regid {USER} --clear-groups "$@"'
     home.uid, home.before = 0, ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"]
-    yield
-    home.uid, home.before = USER, []
+    try:
+        yield
+    finally:
+        home.uid, home.before = USER, []
 
 
 @pytest.mark.pyrunc_only("the words")

@@ -82,6 +82,12 @@ def v1_writes(rules: Sequence[DeviceRule]) -> Iterator[Write]:
         yield Write("devices", then, spell(key, letters), PLACE)
 
 
+def denials(rules: Sequence[DeviceRule]) -> tuple[str, ...]:
+    """What is denied where all else is allowed, spelled: version 1 keeps it to itself, systemd has no words for it."""
+    access = work_out(rules)
+    return tuple(spell(key, letters) for key, letters in access.exceptions.items()) if access.allow else ()
+
+
 def spell(key: Key, letters: str) -> str:
     """`c 136:* rwm`."""
     kind, major, minor = key

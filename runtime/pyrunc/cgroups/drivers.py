@@ -5,7 +5,7 @@ systemd's driver is imported where it is used: the other way costs nothing more 
 
 from __future__ import annotations
 
-from ocispec.record import Record
+from ocispec.record import Record, replace
 from pyrunc.cgroups import fs
 from pyrunc.cgroups.place import ContainerCgroup, is_only_v2, planned
 
@@ -46,6 +46,7 @@ def plan_cgroup(driver: str, config: Config, container_id: str, host: Host, *, s
 
 def _plan_unit(config: Config, container_id: str, host: Host, *, skip_devices: bool) -> CgroupPlan:
     from pyrunc.cgroups import systemd
+    from pyrunc.cgroups.devices import denials
     from pyrunc.cgroups.systemd_names import scope_name
     from pyrunc.cgroups.systemd_properties import (
         annotation_properties,
@@ -57,12 +58,16 @@ def _plan_unit(config: Config, container_id: str, host: Host, *, skip_devices: b
     systemd.check_running()
     scope = scope_name(config.linux.cgroups_path, container_id, of_user=systemd.is_of_user(host))
     resources = config.linux.resources
-    properties = [*scope_properties(scope), *limit_properties(resources, only_v2=is_only_v2(host.cgroups))]
+    only_v2 = is_only_v2(host.cgroups)
+    cgroup = systemd.plan(host.cgroups, scope)
+    properties = [*scope_properties(scope), *limit_properties(resources, only_v2=only_v2)]
     if not skip_devices:
-        properties.extend(device_properties(resources.devices if resources is not None else ()))
+        rules = resources.devices if resources is not None else ()
+        properties.extend(device_properties(rules))
+        cgroup = replace(cgroup, denied=() if only_v2 else denials(rules))
     properties.extend(annotation_properties(config.annotations))
     # The last word wins; systemd takes a list named twice for a longer one.
-    return CgroupPlan(cgroup=systemd.plan(host.cgroups, scope), scope=scope, properties=tuple(dict(properties).items()))
+    return CgroupPlan(cgroup=cgroup, scope=scope, properties=tuple(dict(properties).items()))
 
 
 def create(hierarchies: Sequence[CgroupHierarchy], wanted: CgroupPlan, holder: Callable[[], int]) -> ContainerCgroup:
@@ -70,7 +75,8 @@ def create(hierarchies: Sequence[CgroupHierarchy], wanted: CgroupPlan, holder: C
     if wanted.scope is not None:
         from pyrunc.cgroups import systemd
 
-        return systemd.create(hierarchies, wanted.scope, wanted.properties, holder())
+        made = systemd.create(hierarchies, wanted.scope, wanted.properties, holder())
+        return replace(made, denied=wanted.cgroup.denied)
     paths = wanted.cgroup.relative_paths(hierarchies)
     if not wanted.cgroup.hierarchies:
         return wanted.cgroup

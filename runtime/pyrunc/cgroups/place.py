@@ -28,6 +28,7 @@ class ContainerCgroup(Record):
     optional: bool = False  # rootless and no cgroupsPath: a hierarchy that we may not write to is left out, as in runc
     unit: str = ""  # the systemd scope that it is, "" without the systemd driver
     unit_of_user: bool = False  # which is of the user's own manager
+    denied: tuple[str, ...] = ()  # of a unit on version 1 that may have all devices but these: `c 10:183 rw`
 
     def find(self, controller: str) -> JoinedHierarchy | None:
         """The hierarchy that has this controller; "" is version 2 itself."""
@@ -55,7 +56,8 @@ class ContainerCgroup(Record):
             for joined in self.hierarchies
         ]
         unit = {"unit": self.unit, "unitOfUser": self.unit_of_user} if self.unit else {}
-        return {"hierarchies": hierarchies, "made": list(self.made), **unit}
+        denied = {"denied": list(self.denied)} if self.denied else {}
+        return {"hierarchies": hierarchies, "made": list(self.made), **unit, **denied}
 
 
 def _is_of(joined: JoinedHierarchy, hierarchy: CgroupHierarchy, below: str) -> bool:
@@ -74,6 +76,7 @@ def from_json(value: dict[str, Any]) -> ContainerCgroup:
         made=tuple(value["made"]),
         unit=value.get("unit", ""),
         unit_of_user=value.get("unitOfUser", False),
+        denied=tuple(value.get("denied", ())),
     )
 
 

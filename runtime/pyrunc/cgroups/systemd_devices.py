@@ -1,17 +1,19 @@
 """The device rules of a scope while systemd changes something else of it: it writes all that it knows again.
 
-Version 1: for a moment everything is denied, and what a hook has allowed since is lost.  So the container is frozen,
-as runc does, and then has its rules again.  Version 2: systemd attaches a program of its own beside ours, and both
-have to say yes; it is taken off again.
+Version 1: for a moment everything is denied, and what a hook has allowed since is lost; where everything is allowed but
+what is denied, everything is.  So the container is frozen, as runc does, and then has its rules again.
+Version 2: systemd attaches a program of its own beside ours, and both have to say yes; it is taken off again.
 """
 
 from __future__ import annotations
 
 from pyrunc import log
 from pyrunc.cgroups.apply import apply
-from pyrunc.cgroups.device_transition import differences, rules_of
+from pyrunc.cgroups.device_transition import CONTROLLER, differences, rules_of
+from pyrunc.cgroups.devices import PLACE
 from pyrunc.cgroups.freezer import freeze, thaw
 from pyrunc.cgroups.processes import freezer_state
+from pyrunc.cgroups.writes import Write
 from pyrunc.errors import StateError, during
 from pyrunc.kernel.bpf import attached_device_programs, detach_device_program, open_program
 from pyrunc.kernel.files import open_directory
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.devices import DeviceAccess
     from pyrunc.cgroups.place import ContainerCgroup
 
-# A container that cannot be frozen in time is not: then an open may be refused for a moment.
+# A container that cannot be frozen in time is not: then an open may be refused for a moment.  One that may have all but
+# what is denied is not changed.
 FREEZING_SECONDS = 1.0
 
 
@@ -43,11 +46,13 @@ class DevicesKept:
         self._rules = rules_of(self._cgroup)
         if self._rules is None:
             self._programs = _programs_of(self._cgroup)
-        elif not self._rules.allow and freezer_state(self._cgroup) == "THAWED":
+        elif (not self._rules.allow or self._cgroup.denied) and freezer_state(self._cgroup) == "THAWED":
             try:
                 freeze(self._cgroup, FREEZING_SECONDS)
                 self._is_frozen = True
             except StateError as error:
+                if self._rules.allow:  # for a moment nothing would be denied
+                    raise
                 log.debug(f"devices are denied for a moment: {error}")
 
     def __exit__(self, *_error: object) -> None:
@@ -59,6 +64,8 @@ class DevicesKept:
             elif not self._rules.allow:
                 now = rules_of(self._cgroup)
                 apply(self._cgroup, list(differences(now.exceptions if now else {}, self._rules.exceptions)))
+            elif self._cgroup.denied:
+                apply(self._cgroup, [Write(CONTROLLER, "devices.deny", one, PLACE) for one in self._cgroup.denied])
         finally:
             if self._is_frozen:
                 thaw(self._cgroup)

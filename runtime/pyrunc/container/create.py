@@ -116,6 +116,8 @@ def prepare(options: CreateOptions, bundle: Bundle) -> Prepared:
         resources = with_room(resources, births)
     for warning in resources.warnings:
         log.debug(warning)
+    if cgroup.cgroup.denied:
+        log.warning("linux.resources.devices: systemd cannot be told what is denied: a daemon-reload allows it")
     for warning in credential_warnings(config.process, host):
         # Every `runc spec` asks for ambient capabilities that are not inheritable: news only for who looks for it.
         (log.debug if warning.startswith("can't raise ambient") else log.warning)(warning)

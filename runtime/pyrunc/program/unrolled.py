@@ -49,11 +49,10 @@ class _Unroller:
 
     def _place(self, index: int, row: int) -> int:
         """Where one goes on who goes to this operation from this row."""
-        if index in self.by_jump:
-            index, row = self.by_jump[index][1], 0
-        while index in self.by_end:
-            start, end, rows = self.by_end[index]
-            index, row = (start, row + 1) if row < rows else (end + 1, 0)
+        while index in self.by_jump or index in self.by_end:
             if index in self.by_jump:
                 index, row = self.by_jump[index][1], 0
+            else:
+                start, end, rows = self.by_end[index]
+                index, row = (start, row + 1) if row < rows else (end + 1, 0)
         return self.places.get((index, row), len(self.steps))

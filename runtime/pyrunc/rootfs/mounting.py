@@ -54,7 +54,7 @@ class Mounting:
         `self.own` is."""
         p, paths = self.p, self.paths
         make = paths.make_directory if is_directory else self._make_alike
-        if not self._could_be_inside_proc(destination):
+        if self._proc_near(destination) is None:
             return paths.open_or_make(destination, make, flags)
         # What is reached without entering another mount needs no look at which mount it is on: 0.4 us a mount.
         target = p.register()
@@ -134,16 +134,18 @@ class Mounting:
         self.paths.make_file(directory, name)
         p.here(made)
 
-    def _could_be_inside_proc(self, destination: str) -> bool:
-        return self.proc is not None and destination not in ON_PROC and destination != "/proc"
+    def _proc_near(self, destination: str) -> Facts | None:
+        """The mount that this destination must not be on; None where there is none yet, or where it may."""
+        return None if destination == "/proc" or destination in ON_PROC else self.proc
 
     def refuse_inside_proc(self, target: Register, destination: str) -> None:
         """By mount, not by name: a link of the image may lead there too."""
-        if self.proc is None or not self._could_be_inside_proc(destination):
+        proc = self._proc_near(destination)
+        if proc is None:
             return
         self.there.read(self.p, target)
-        there, proc = self.there.mount_id, self.proc.mount_id
-        self.p.check(there, proc, doing="", errno=EPERM, differs=True, says=inside_proc(destination))
+        says = inside_proc(destination)
+        self.p.check(self.there.mount_id, proc.mount_id, doing="", errno=EPERM, differs=True, says=says)
 
     def _say_why(self, target: Register, *, is_directory: bool) -> None:
         """move_mount(2) says EINVAL for a directory on a file; engines know it as ENOTDIR, mount(2)'s word for it."""

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ocispec.record import replace
 from pyrunc.cgroups import systemd_devices
 from pyrunc.cgroups.device_transition import parse_list
-from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy
+from pyrunc.cgroups.place import ContainerCgroup, JoinedHierarchy, from_json
 from pyrunc.cgroups.systemd_devices import DevicesKept
 from pyrunc.errors import StateError
 
@@ -85,6 +86,37 @@ def test_where_everything_is_allowed_nothing_is_done(host: Host) -> None:
     with DevicesKept(host.cgroup):
         pass
     assert host.done == []
+
+
+@pytest.fixture
+def all_but_one(host: Host) -> Host:
+    """Version 1 does not tell what is denied."""
+    host.list.write_text("a *:* rwm\n")
+    host.cgroup = replace(host.cgroup, denied=("c 10:183 rw", "b 8:* w"))
+    return host
+
+
+def test_what_is_denied_beside_everything_is_denied_again(all_but_one: Host) -> None:
+    with DevicesKept(all_but_one.cgroup):
+        pass
+    assert all_but_one.done == ["freeze", "deny c 10:183 rw", "deny b 8:* w", "thaw"]
+
+
+def test_nothing_is_changed_while_it_would_run_with_all_devices(
+    all_but_one: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_cgroup: ContainerCgroup, _seconds: float) -> None:
+        raise StateError("not all processes stopped")
+
+    monkeypatch.setattr(systemd_devices, "freeze", refuse)
+    with pytest.raises(StateError, match="not all processes"), DevicesKept(all_but_one.cgroup):
+        all_but_one.done.append("told systemd")
+    assert all_but_one.done == []
+
+
+def test_state_json_keeps_what_is_denied(all_but_one: Host) -> None:
+    assert from_json(all_but_one.cgroup.as_json()) == all_but_one.cgroup
+    assert "denied" not in replace(all_but_one.cgroup, denied=()).as_json()
 
 
 def test_a_user_s_manager_knows_of_no_devices(host: Host) -> None:

@@ -42,7 +42,8 @@ that kind (`allow a`, then a denial), after `update` or `systemctl daemon-reload
 
 runc warns at create and has systemd deny everything; pyrunc has it deny nothing, so on version 2 there is the
 container's own program alone. On version 1 systemd writes `a` to devices.allow: an update writes the denials again,
-from state.json, and after a daemon-reload nobody does: `create` warns of it, name what is allowed there. A list that denies everything and then allows some (every engine's) is kept by both.""".splitlines()
+from state.json, and after a daemon-reload nobody does: `create` warns of it, name what is allowed there. A list that
+denies everything and then allows some (every engine's) is kept by both.""".splitlines()
 
 
 def outcomes(path: Path) -> dict[tuple[str, str], bool]:
